@@ -1,0 +1,1 @@
+"""Sound data: recordings fetched from Debian packages, cut into labelled clips."""

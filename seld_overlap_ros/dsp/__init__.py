@@ -1,0 +1,1 @@
+"""From samples to what the networks see, and back. NumPy only."""

@@ -1,0 +1,60 @@
+"""Short-time Fourier transform without a shift, as the reference spec fixes it.
+
+The spec pads half a frame of zeros at both ends and then drops the first and the last frame. What is left are
+just the frames that lie wholly inside the window: frame t covers samples t*hop to t*hop + n_fft.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import fft
+from scipy.signal.windows import hann
+
+from seld_overlap_ros.config import FrontEnd
+
+
+@lru_cache(maxsize=8)
+def analysis_window(front_end: FrontEnd) -> np.ndarray:
+    """Periodic Hann window (n_fft,), scaled so that a full-scale sine gives a magnitude of 0.5."""
+    window = hann(front_end.n_fft, sym=False)
+    window = (window / window.sum()).astype(np.float32)
+    window.flags.writeable = False
+    return window
+
+
+@lru_cache(maxsize=8)
+def synthesis_window(front_end: FrontEnd) -> np.ndarray:
+    """Window (n_fft,) with which overlapping frames add up to the signal again."""
+    window = analysis_window(front_end).astype(np.float64)
+    half = window[: front_end.hop] ** 2 + window[front_end.hop :] ** 2
+    synthesis = (window / np.tile(half, 2)).astype(np.float32)
+    synthesis.flags.writeable = False
+    return synthesis
+
+
+def stft(samples: np.ndarray, front_end: FrontEnd) -> np.ndarray:
+    """Samples (..., window_samples) to spectrum (..., F, T), complex64. Raises ValueError on another length."""
+    if samples.shape[-1] != front_end.window_samples:
+        raise ValueError(f"stft: {front_end.window_samples} samples are needed, got {samples.shape[-1]}")
+    samples = np.asarray(samples, dtype=np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(samples, front_end.n_fft, axis=-1)
+    frames = frames[..., :: front_end.hop, :] * analysis_window(front_end)  # (..., T, n_fft)
+    spectrum = fft.rfft(frames, axis=-1)[..., : front_end.n_bins]  # the Nyquist bin is dropped
+    return np.swapaxes(spectrum, -1, -2)  # (..., F, T)
+
+
+def istft(spectrum: np.ndarray, front_end: FrontEnd) -> np.ndarray:
+    """Spectrum (..., F, T) to samples (..., window_samples), float32, each sample where it came from.
+
+    The first and the last `hop` samples fade, because the frames dropped at the borders count as zeros.
+    """
+    padded = np.zeros((*spectrum.shape[:-2], front_end.n_frames, front_end.n_bins + 1), np.complex64)
+    padded[..., :-1] = np.swapaxes(spectrum, -1, -2)  # (..., T, F + 1), the Nyquist bin put back
+    frames = fft.irfft(padded, axis=-1) * synthesis_window(front_end)  # (..., T, n_fft)
+    halves = frames.reshape(*frames.shape[:-1], 2, front_end.hop)  # (..., T, 2, hop)
+    blocks = np.zeros((*frames.shape[:-2], front_end.n_frames + 1, front_end.hop), np.float32)
+    blocks[..., :-1, :] += halves[..., 0, :]
+    blocks[..., 1:, :] += halves[..., 1, :]
+    return blocks.reshape(*blocks.shape[:-2], front_end.window_samples)

@@ -1,0 +1,73 @@
+"""A sound event as people read it in a file: where, what and when, on a scene's own clock."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Event:
+    """One sound, true or heard."""
+
+    id: int
+    azimuth: float  # [rad], counter-clockwise about +z from +x
+    label: str
+    onset_s: float  # from the first sample of the scene
+    duration_s: float
+    score: float = 1.0  # probability of the label, [0, 1]; 1 for the truth
+
+    def __post_init__(self) -> None:
+        numbers = (self.azimuth, self.onset_s, self.duration_s, self.score)
+        if not all(math.isfinite(number) for number in numbers) or self.duration_s < 0:
+            raise ValueError(f"an event needs finite numbers and a duration of at least 0 s, got {self}")
+
+    @property
+    def end_s(self) -> float:
+        """First moment after the sound [s]."""
+        return self.onset_s + self.duration_s
+
+    @property
+    def azimuth_deg(self) -> float:
+        """Azimuth in (-180, 180], for people."""
+        return math.degrees(wrap(self.azimuth))
+
+    def to_json(self) -> dict:
+        """The entry of `events.json`: degrees and seconds, rounded to what can be read off."""
+        return {
+            "id": self.id,
+            "azimuth_deg": round(self.azimuth_deg, 1),
+            "label": self.label,
+            "score": round(self.score, 3),
+            "onset_s": round(self.onset_s, 3),
+            "duration_s": round(self.duration_s, 3),
+        }
+
+    @classmethod
+    def from_json(cls, entry: dict) -> Event:
+        """The reverse of `to_json`; a truth need not have a score. Raises ValueError that says what is wrong."""
+        try:
+            return cls(
+                id=int(entry["id"]),
+                azimuth=math.radians(float(entry["azimuth_deg"])),
+                label=str(entry["label"]),
+                onset_s=float(entry["onset_s"]),
+                duration_s=float(entry["duration_s"]),
+                score=float(entry.get("score", 1.0)),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"event is incomplete or malformed: {error!r} in {entry!r}") from error
+
+
+def wrap(angle: float) -> float:
+    """Angle [rad] in (-pi, pi]."""
+    return math.pi - (math.pi - angle) % (2 * math.pi)
+
+
+def write_events(path: Path, events: Iterable[Event]) -> None:
+    """Write a JSON list, in order of onset."""
+    ordered = sorted(events, key=lambda event: (event.onset_s, event.id))
+    path.write_text(json.dumps([event.to_json() for event in ordered], indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,1 @@
+"""From bytes that arrive to analysis windows, and from the sounds of windows to events. No ROS in here."""

@@ -1,0 +1,1 @@
+"""The paper's three stages: single networks, overlapping pairs, and the whole (PyTorch Lightning)."""

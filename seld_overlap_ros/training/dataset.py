@@ -1,0 +1,48 @@
+"""What a training step eats: features, targets and one query a mixture."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.dsp.features import input_features, log_magnitude
+from seld_overlap_ros.dsp.stft import stft
+from seld_overlap_ros.simulation.rooms import scene_rng
+from seld_overlap_ros.simulation.store import FULL_SCALE, MixtureStore
+
+NO_CLASS = -100  # cross-entropy leaves these items out
+
+
+class QueryDataset(Dataset):
+    """One query a mixture: a direction with a sound, or with probability `empty_query` one without.
+
+    In training the query changes from epoch to epoch (set `epoch`); it depends on (seed, epoch, index) only.
+    """
+
+    def __init__(self, store: MixtureStore, config: SystemConfig, empty_query: float, seed: int = 0) -> None:
+        self.store, self.config, self.empty_query, self.seed = store, config, empty_query, seed
+        self.class_id = {label: i for i, label in enumerate(config.labels)}
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """features (2M-1, F, T), active (D,), direction (), target (F, T), label () or NO_CLASS for an empty query."""
+        rng = scene_rng("query", self.seed, self.epoch, index)
+        events = self.store.truth[index]["events"]
+        active = np.zeros(len(self.config.azimuths), np.float32)
+        active[[event["direction"] for event in events]] = 1
+        spectrum = stft(self.store.mixtures[index].astype(np.float32) / FULL_SCALE, self.config.front_end)
+        item = {"features": input_features(spectrum), "active": active}
+        if rng.random() < self.empty_query:
+            target = np.zeros(spectrum.shape[1:], np.float32)
+            item |= {"direction": rng.choice(np.flatnonzero(active == 0)), "target": target, "label": NO_CLASS}
+        else:
+            k = int(rng.integers(len(events)))
+            stem = self.store.stems[index, k].astype(np.float32) / FULL_SCALE
+            item |= {"direction": events[k]["direction"], "label": self.class_id[events[k]["label"]],
+                     "target": log_magnitude(stft(stem, self.config.front_end))}
+        return {name: torch.as_tensor(value) for name, value in item.items()}

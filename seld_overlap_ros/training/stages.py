@@ -1,0 +1,142 @@
+"""The losses of each stage, and which stage hands which weights to which network (reference spec, "Three stages")."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import lightning
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.models.system import System
+from seld_overlap_ros.training.dataset import NO_CLASS
+from seld_overlap_ros.training.recipe import Recipe
+
+# system -> network of the system -> (stage it comes from, name it has there)
+SOURCES = {
+    "cascade": {"ssl": ("ssl", "ssl"), "sss.0": ("sss", "sss.0"), "ssc": ("ssc", "ssc")},
+    "ssl_sss": {"ssl": ("ssl_sss", "ssl"), "sss.0": ("ssl_sss", "sss.0"), "ssc": ("ssc", "ssc")},
+    "sss_ssc": {"ssl": ("ssl", "ssl"), "sss.0": ("sss_ssc", "sss.0"), "ssc": ("sss_ssc", "ssc")},
+    "overlap": {name: ("overlap", name) for name in ("ssl", "sss.0", "sss.1", "ssc")},
+}
+# stage -> network that it trains -> where its first weights come from
+INITIAL = {
+    "ssl": {"ssl": None},
+    "sss": {"sss.0": None},
+    "ssc": {"ssc": None},
+    "ssl_sss": {"ssl": ("ssl", "ssl"), "sss.0": ("sss", "sss.0")},
+    "sss_ssc": {"sss.0": ("sss", "sss.0"), "ssc": ("ssc", "ssc")},
+    "overlap": {"ssl": ("ssl_sss", "ssl"), "sss.0": ("ssl_sss", "sss.0"),
+                "sss.1": ("sss_ssc", "sss.0"), "ssc": ("sss_ssc", "ssc")},
+}
+
+
+def stage_file(folder: Path, stage: str) -> Path:
+    """Where a finished stage leaves its networks."""
+    return folder / f"{stage}.safetensors"
+
+
+def load_networks(system: System, sources: dict[str, tuple[str, str] | None], folder: Path) -> None:
+    """Fill networks of a system from finished stages in `folder`; None keeps the fresh weights."""
+    for name, source in sources.items():
+        if source:
+            stage, name_there = source
+            weights = load_file(stage_file(folder, stage))
+            prefix = f"{name_there}."
+            own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+            system.get_submodule(name).load_state_dict(own)
+
+
+def assemble(config: SystemConfig, folder: Path) -> System:
+    """One of the four systems of Table 1 from the finished stages in `folder`, in eval mode."""
+    system = System(config)
+    load_networks(system, SOURCES[config.system], folder)
+    return system.eval()
+
+
+class Stage(lightning.LightningModule):
+    """One stage of training: a system of which only the stage's networks learn."""
+
+    def __init__(self, stage: str, config: SystemConfig, recipe: Recipe, folder: Path) -> None:
+        super().__init__()
+        self.stage, self.recipe = stage, recipe
+        kind = stage if stage in SOURCES else "cascade"
+        self.system = System(replace(config, system=kind)).to(memory_format=torch.channels_last)
+        load_networks(self.system, INITIAL[stage], folder)
+        self.networks = nn.ModuleList(self.system.get_submodule(name) for name in INITIAL[stage])
+
+    def save_networks(self, folder: Path) -> None:
+        """Leave the stage's networks for the stages after it."""
+        names = tuple(f"{name}." for name in INITIAL[self.stage])
+        state = self.system.state_dict()
+        save_file({k: v.contiguous() for k, v in state.items() if k.startswith(names)}, stage_file(folder, self.stage))
+
+    def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The stage's losses by name; their sum is what the stage learns. Also its score, without a gradient."""
+        x, q = batch["features"].to(memory_format=torch.channels_last), batch["direction"]
+        hard = functional.one_hot(q, batch["active"].shape[1]).float()
+        if self.stage == "ssl":
+            return self.direction_loss(self.system.ssl(x), batch)
+        if self.stage == "sss":
+            return self.separation_loss(self.system.sss[0](x, hard), batch)
+        if self.stage == "ssc":
+            return self.class_loss(self.system.ssc(batch["target"]), batch)
+        if self.stage == "sss_ssc":
+            separated = self.system.separate(x, hard)
+            return self.separation_loss(separated, batch) | self.class_loss(self.system.ssc(separated), batch)
+        if self.stage == "ssl_sss":
+            logits = self.system.ssl(x)
+            separated = self.system.separate(x, self.system.query(torch.sigmoid(logits), q))
+            return self.separation_loss(separated, batch) | self.direction_loss(logits, batch)
+        logits, separated, scores = self.system(x, q)
+        parts = (self.separation_loss(separated, batch), self.direction_loss(logits, batch), self.class_loss(scores, batch))
+        return {name: value for part in parts for name, value in part.items()}
+
+    def direction_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Binary cross-entropy of all directions, and the share of mixtures whose directions are exactly right."""
+        weight = 1.0 if self.stage == "ssl" else self.recipe.localization_weight
+        exact = ((logits > 0) == (batch["active"] > 0)).all(dim=1).float().mean()
+        return {"direction_loss": weight * functional.binary_cross_entropy_with_logits(logits.float(), batch["active"]),
+                "direction_exact": exact.detach()}
+
+    def separation_loss(self, separated: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Mean squared error of the separated log magnitude."""
+        weight = 1.0 if self.stage in ("sss", "ssl_sss") else self.recipe.separation_weight
+        return {"separation_loss": weight * functional.mse_loss(separated.float(), batch["target"])}
+
+    def class_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cross-entropy over the queries that hold a sound, and their accuracy."""
+        asked = batch["label"] != NO_CLASS
+        right = (logits.argmax(dim=1) == batch["label"])[asked].float()
+        # the sum over no item at all is 0, the mean would be NaN
+        total = functional.cross_entropy(logits.float(), batch["label"], ignore_index=NO_CLASS, reduction="sum")
+        return {"class_loss": total / max(1, int(asked.sum())), "accuracy": right.mean().nan_to_num().detach()}
+
+    def step(self, batch: dict[str, Tensor], split: str) -> Tensor:
+        """Sum of the losses, all of them logged under `split`."""
+        values = self.losses(batch)
+        total = sum(value for name, value in values.items() if name.endswith("_loss"))
+        log = {f"{split}/{name}": value for name, value in values.items()} | {f"{split}/loss": total}
+        self.log_dict(log, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch["label"]))
+        return total
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Lightning's hook."""
+        return self.step(batch, "train")
+
+    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """Lightning's hook."""
+        self.step(batch, "val")
+
+    def configure_optimizers(self) -> dict:
+        """Adam under a one-cycle learning rate, over the networks of this stage only."""
+        own = self.recipe.stages[self.stage]
+        optimizer = torch.optim.Adam(self.networks.parameters(), lr=own.learning_rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, own.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

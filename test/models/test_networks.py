@@ -1,0 +1,64 @@
+"""The networks are those of the reference spec: shapes, parameter counts, gate, query rule."""
+
+import pytest
+import torch
+
+from seld_overlap_ros.config import SYSTEMS, SystemConfig
+from seld_overlap_ros.models.gate import gate, gate_weights
+from seld_overlap_ros.models.ssc_net import SscNet
+from seld_overlap_ros.models.ssl_net import SslNet
+from seld_overlap_ros.models.sss_net import SssNet
+from seld_overlap_ros.models.system import System
+
+
+def n_parameters(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def tiny(system: str = "overlap") -> System:
+    torch.manual_seed(0)
+    return System(SystemConfig(labels=("a", "b", "c"), width=0.03, system=system)).eval()
+
+
+def test_parameter_counts_at_paper_scale():
+    assert n_parameters(SslNet(8, 8, 1.0)) == 5_229_640
+    assert n_parameters(SssNet(8, 8, 1.0)) == 10_812_993
+    assert n_parameters(SscNet(75, 1.0)) == 5_290_251
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_shapes(system: str):
+    model = tiny(system)
+    assert len(model.sss) == (2 if system == "overlap" else 1)
+    ssl, separated, ssc = model(torch.rand(2, 15, 256, 256), torch.tensor([0, 5]))
+    assert ssl.shape == (2, 8) and separated.shape == (2, 256, 256) and ssc.shape == (2, 3)
+
+
+def test_separation_is_a_mask_on_the_mixture():
+    x = torch.rand(1, 15, 256, 256)
+    separated = tiny().separate(x, torch.eye(8)[:1])
+    assert (separated >= 0).all() and (separated <= x[:, 0]).all()
+
+
+def test_query_is_soft_where_the_system_learnt_it_so():
+    prob = torch.tensor([[0.1, 0.7, 0.2, 0, 0, 0, 0, 0]])
+    q = torch.tensor([1])
+    assert tiny("overlap").query(prob, q)[0].tolist() == pytest.approx([0, 0.7, 0, 0, 0, 0, 0, 0])
+    assert tiny("cascade").query(prob, q)[0].tolist() == [0, 1, 0, 0, 0, 0, 0, 0]
+
+
+def test_gradient_flows_from_the_class_to_the_localization():
+    model = tiny("overlap")
+    _, _, ssc = model(torch.rand(1, 15, 256, 256), torch.tensor([2]))
+    ssc.sum().backward()
+    assert model.ssl.layers[0].weight.grad.abs().sum() > 0
+
+
+def test_gate_is_a_softmax_over_the_separations():
+    separated = torch.rand(2, 2, 5, 7)
+    weights = gate_weights(separated)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(2, 5, 7))
+    # with values in [0, 1] the parameter-free gate stays near an average (reference spec)
+    assert weights.min() > 0.268 and weights.max() < 0.732
+    same = separated[:, :1].expand(-1, 2, -1, -1)
+    torch.testing.assert_close(gate(same), separated[:, 0])

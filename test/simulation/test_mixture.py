@@ -1,0 +1,92 @@
+"""Mixtures: the SNR that was asked, truth that fits the samples, and draws that do not depend on order."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from seld_overlap_ros.config import MicrophoneArray, uniform_azimuths
+from seld_overlap_ros.simulation.mixture import as_heard, draw_scene, level, mix, place_in_window
+from seld_overlap_ros.simulation.rooms import RoomBank, make_bank, scene_rng
+from seld_overlap_ros.simulation.store import MixtureStore, make_store
+
+RATE, N = 16000, 65792
+
+
+@dataclass
+class DryClip:
+    label: str
+    source: str
+    samples: np.ndarray
+
+
+@pytest.fixture(scope="module")
+def bank() -> RoomBank:
+    return make_bank("test", 1, MicrophoneArray.circular(), uniform_azimuths(), RATE, per_direction=1)
+
+
+@pytest.fixture(scope="module")
+def sounds() -> tuple[dict, list]:
+    rng = np.random.default_rng(0)
+    clips = {
+        name: [DryClip(name, name, rng.uniform(-1, 1, n).astype(np.float32))]
+        for name, n in (("tick", 2000), ("tone", 20000), ("rush", 70000))
+    }
+    return clips, [rng.standard_normal(3 * RATE).astype(np.float32) for _ in range(3)]
+
+
+@pytest.mark.parametrize("snr_db", [0.0, 15.0])
+def test_snr_is_the_asked_one(snr_db):
+    rng = np.random.default_rng(0)
+    images, noise = rng.standard_normal((2, 8, N)), rng.standard_normal((8, N))
+    mixture, stems = mix(images, noise, snr_db)
+    left = mixture[0] - stems.sum(axis=0)
+    assert 20 * np.log10(level(stems.sum(axis=0)) / np.std(left)) == pytest.approx(snr_db, abs=0.1)
+
+
+def test_scene_fits_its_truth(bank, sounds):
+    for index in range(12):
+        scene = draw_scene(scene_rng("t", index), sounds[0], bank, sounds[1], N)
+        assert scene.mixture.shape == (8, N) and scene.stems.shape == (len(scene.events), N)
+        assert 1 <= len(scene.events) <= 3 and np.abs(scene.mixture).max() <= 1
+        assert len({event.direction for event in scene.events}) == len(scene.events)
+        for event, stem in zip(scene.events, scene.stems, strict=True):
+            first = np.argmax(np.abs(stem) > 0.05 * np.abs(stem).max()) / RATE
+            assert first == pytest.approx(event.onset_s, abs=0.03)
+            assert 0 <= event.onset_s < event.onset_s + event.duration_s <= N / RATE + 1e-6
+
+
+def test_same_scene_in_any_order(bank, sounds):
+    forward = [draw_scene(scene_rng("o", i), sounds[0], bank, sounds[1], N) for i in (3, 4)]
+    backward = [draw_scene(scene_rng("o", i), sounds[0], bank, sounds[1], N) for i in (4, 3)][::-1]
+    for one, other in zip(forward, backward, strict=True):
+        np.testing.assert_array_equal(one.mixture, other.mixture)
+        assert one.events == other.events
+
+
+def test_short_sounds_come_in_series():
+    clip = DryClip("tick", "tick", np.ones(1000, np.float32))
+    series = as_heard(clip, N, RATE, np.random.default_rng(0))
+    assert 2 <= round(series.sum() / 1000) <= 6
+
+
+@pytest.mark.parametrize("length", [1000, 40000, N])
+def test_most_of_a_clip_is_inside_the_window(length):
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        part, start = place_in_window(np.ones(length, np.float32), N, rng)
+        assert 0 <= start and start + len(part) <= N and len(part) >= 0.69 * length
+
+
+def test_store_holds_the_scenes_to_16_bits(bank, sounds, tmp_path):
+    store = make_store(tmp_path, "train", 3, sounds[0], bank, sounds[1], N)
+    assert len(store) == 3
+    scene = draw_scene(scene_rng("mixture", "train", 2), sounds[0], bank, sounds[1], N)
+    loaded = MixtureStore.load(tmp_path).scene(2)
+    np.testing.assert_allclose(loaded.mixture, scene.mixture, atol=1 / 32767)
+    assert loaded.events == scene.events
+
+
+def test_half_made_store_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="seld-overlap data mix"):
+        MixtureStore.load(tmp_path)

@@ -1,0 +1,38 @@
+"""Diffuse noise: other samples on every microphone, with the coherence of a diffuse field."""
+
+import numpy as np
+from scipy import signal
+
+from seld_overlap_ros.config import MicrophoneArray
+from seld_overlap_ros.simulation.noise import diffuse_coherence, diffuse_noise, looped
+
+RATE = 16000
+
+
+def test_coherence_is_that_of_a_diffuse_field():
+    array = MicrophoneArray.circular()
+    rng = np.random.default_rng(0)
+    recordings = [rng.standard_normal(40 * RATE).astype(np.float32) for _ in range(8)]
+    noise = diffuse_noise(recordings, array, 30 * RATE, RATE, rng)
+    for other in (1, 4):
+        frequency, cross = signal.csd(noise[0], noise[other], RATE, nperseg=512)
+        power = [signal.welch(noise[m], RATE, nperseg=512)[1] for m in (0, other)]
+        measured = np.real(cross) / np.sqrt(power[0] * power[1])
+        expected = diffuse_coherence(array, frequency)[:, 0, other]
+        np.testing.assert_allclose(measured[4:-4], expected[4:-4], atol=0.12)
+
+
+def test_no_two_microphones_hear_the_same():
+    rng = np.random.default_rng(1)
+    noise = diffuse_noise([rng.standard_normal(RATE)], MicrophoneArray.circular(), RATE, RATE, rng)
+    assert np.sqrt(np.mean(noise**2)) == np.float32(1) or abs(np.sqrt(np.mean(noise**2)) - 1) < 1e-3
+    correlation = np.corrcoef(noise) - np.eye(8)
+    assert correlation.max() < 0.999
+
+
+def test_loop_has_no_step_at_the_seam():
+    time = np.arange(RATE) / RATE
+    recording = np.sin(2 * np.pi * 3.3 * time).astype(np.float32)
+    long = looped(recording, 5 * RATE, np.random.default_rng(0), RATE)
+    assert long.shape == (5 * RATE,)
+    assert np.abs(np.diff(long)).max() < 0.05
