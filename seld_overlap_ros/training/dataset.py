@@ -18,13 +18,15 @@ NO_CLASS = -100  # cross-entropy leaves these items out
 class QueryDataset(Dataset):
     """One query a mixture: a direction with a sound, or with probability `empty_query` one without.
 
-    In training the query changes from epoch to epoch (set `epoch`); it depends on (seed, epoch, index) only.
+    The query depends on (seed, epoch, index) only, so a resumed training asks what an unbroken one would have.
     """
 
-    def __init__(self, store: MixtureStore, config: SystemConfig, empty_query: float, seed: int = 0) -> None:
-        self.store, self.config, self.empty_query, self.seed = store, config, empty_query, seed
+    def __init__(
+        self, store: MixtureStore, config: SystemConfig, empty_query: float, seed: int = 0, epoch: int = 0
+    ) -> None:
+        self.store, self.config, self.empty_query = store, config, empty_query
+        self.seed, self.epoch = seed, epoch
         self.class_id = {label: i for i, label in enumerate(config.labels)}
-        self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.store)

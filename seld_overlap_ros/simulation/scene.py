@@ -1,0 +1,107 @@
+"""Long scenes from a script: which clip sounds where and when, in one simulated room, over diffuse noise."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import yaml
+
+from seld_overlap_ros.config import MicrophoneArray, uniform_azimuths
+from seld_overlap_ros.data.sounds import Clip, NoiseClip
+from seld_overlap_ros.simulation.mixture import as_heard, image, level, mix
+from seld_overlap_ros.simulation.noise import diffuse_noise
+from seld_overlap_ros.simulation.rooms import Place, Room, draw_room, room_rirs, scene_rng
+
+PEAK = 0.2  # of full scale: a distance to clipping that recordings keep
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One sound of a script."""
+
+    source: str  # of the clip, as in the manifest
+    azimuth_deg: float
+    distance: float  # [m]
+    onset_s: float
+    level_db: float = 0.0  # beside the other sounds
+
+
+@dataclass(frozen=True)
+class Script:
+    """A scene to be made. `name` seeds the room and everything else that is drawn."""
+
+    name: str
+    title: str
+    duration_s: float
+    snr_db: float
+    noise: str  # source of the background recording
+    cues: tuple[Cue, ...]
+
+
+def load_script(path: Path) -> Script:
+    """Read a script from YAML. Raises ValueError with one sentence that names what is missing or unknown."""
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        cues = tuple(Cue(**cue) for cue in values["cues"])
+        return Script(**{**values, "name": path.stem, "cues": cues})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path.name}: missing or unknown entry in the script ({error})") from error
+
+
+def play_script(
+    script: Script, clips: Sequence[Clip], noises: Sequence[NoiseClip], array: MicrophoneArray, sample_rate: int
+) -> tuple[np.ndarray, dict]:
+    """The scene (M, n), float32, and its truth as plain values. Raises ValueError if a recording is not there."""
+    rng = scene_rng("scene", script.name)
+    n_samples = round(script.duration_s * sample_rate)
+    room = _room(script, array)
+    rirs = room_rirs(room, array, sample_rate)  # (K, M, L)
+    images, events = [], []
+    for number, (cue, rir) in enumerate(zip(script.cues, rirs, strict=True), 1):
+        clip = _find(cue.source, clips)
+        dry = as_heard(clip, n_samples, sample_rate, rng)
+        heard = image(dry, rir, round(cue.onset_s * sample_rate), n_samples)
+        images.append(10 ** (cue.level_db / 20) / level(heard[0]) * heard)
+        events.append({
+            "id": number, "azimuth_deg": cue.azimuth_deg, "label": clip.label, "onset_s": cue.onset_s,
+            "duration_s": round(len(dry) / sample_rate, 3), "source": cue.source, "licence": clip.licence,
+        })
+    background = _find(script.noise, noises)
+    noise = diffuse_noise([background.samples], array, n_samples, sample_rate, rng)
+    mixture, _ = mix(np.stack(images), noise, script.snr_db)
+    truth = {
+        "title": script.title, "sample_rate": sample_rate, "snr_db": script.snr_db,
+        "room": {"size_m": [round(s, 2) for s in room.size], "t60_s": round(room.t60, 3)},
+        "array": asdict(array), "events": events,
+        "noise": [{"source": background.source, "licence": background.licence}],
+    }  # fmt: skip
+    return mixture * np.float32(PEAK / np.abs(mixture).max()), truth
+
+
+def write_scene(scene: np.ndarray, truth: dict, path: Path) -> None:
+    """Write a scene (M, n) as 16-bit FLAC, and its truth beside it as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, scene.T, truth["sample_rate"], subtype="PCM_16")
+    path.with_suffix(".json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+
+
+def _room(script: Script, array: MicrophoneArray) -> Room:
+    """A room as in training, but of its own, with the places that the script asks for."""
+    drawn = draw_room(scene_rng("rooms", "script", script.name), script.name, uniform_azimuths(), 1, 0)
+    places = tuple(
+        Place(row, -1, math.radians(cue.azimuth_deg), cue.distance) for row, cue in enumerate(script.cues)
+    )
+    return Room(drawn.name, drawn.size, drawn.t60, drawn.centre, places)
+
+
+def _find(source: str, recordings: Sequence) -> Clip | NoiseClip:
+    for recording in recordings:
+        if recording.source == source:
+            return recording
+    raise ValueError(f"no recording {source!r} among the sounds: run `seld-overlap data sounds`, or correct the script")
