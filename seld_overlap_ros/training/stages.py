@@ -61,9 +61,9 @@ def assemble(config: SystemConfig, folder: Path) -> System:
 class Stage(lightning.LightningModule):
     """One stage of training: a system of which only the stage's networks learn."""
 
-    def __init__(self, stage: str, config: SystemConfig, recipe: Recipe, folder: Path) -> None:
+    def __init__(self, stage: str, config: SystemConfig, recipe: Recipe, folder: Path, seed: int) -> None:
         super().__init__()
-        self.stage, self.recipe = stage, recipe
+        self.stage, self.recipe, self.seed = stage, recipe, seed
         kind = stage if stage in SOURCES else "cascade"
         self.system = System(replace(config, system=kind)).to(memory_format=torch.channels_last)
         load_networks(self.system, INITIAL[stage], folder)
@@ -125,7 +125,8 @@ class Stage(lightning.LightningModule):
         return total
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        """Lightning's hook."""
+        """Lightning's hook. Dropout depends on the step only, so a resumed training drops what an unbroken one does."""
+        torch.manual_seed(10**6 * self.seed + self.global_step)
         return self.step(batch, "train")
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from seld_overlap_ros import __version__
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.models.checkpoint import save_model
+from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.dataset import QueryDataset
 from seld_overlap_ros.training.recipe import STAGES, Recipe
@@ -38,8 +39,9 @@ class StageData(lightning.LightningDataModule):
         """Lightning's hook, called at the start of every epoch."""
         epoch = self.trainer.current_epoch
         dataset = QueryDataset(self.train_store, self.config, self.empty_query, self.seed, epoch)
-        order = torch.Generator().manual_seed(1000 * self.seed + epoch)
-        return DataLoader(dataset, self.batch, shuffle=True, generator=order, drop_last=True, num_workers=1)
+        # a list, because Lightning may start an epoch's loader twice, which a generator would not forget
+        order = scene_rng("order", self.seed, epoch).permutation(len(dataset)).tolist()
+        return DataLoader(dataset, self.batch, sampler=order, drop_last=True, num_workers=1)
 
     def val_dataloader(self) -> DataLoader:
         """Lightning's hook. The same queries every time."""
@@ -50,10 +52,11 @@ class StageData(lightning.LightningDataModule):
 def train_stage(stage: str, config: SystemConfig, recipe: Recipe, data: Path, out: Path, seed: int) -> dict:
     """Train one stage, or resume it, and leave its best networks in `out`. Returns its figures."""
     lightning.seed_everything(seed, verbose=False)
-    module = Stage(stage, config, recipe, out)
+    module = Stage(stage, config, recipe, out, seed)
     mixtures = StageData(stage, config, recipe, data, seed)
-    best = ModelCheckpoint(out / stage, "best", monitor="val/loss", enable_version_counter=False)
-    last = ModelCheckpoint(out / stage, "last", enable_version_counter=False)
+    # saved when the epoch has ended: what validation's end saves resumes within an epoch that is over
+    saving = {"dirpath": out / stage, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    best, last = ModelCheckpoint(filename="best", monitor="val/loss", **saving), ModelCheckpoint(filename="last", **saving)
     trainer = lightning.Trainer(
         max_epochs=recipe.stages[stage].epochs,
         precision="bf16-mixed",
