@@ -1,0 +1,98 @@
+"""Hearing: the query rule, silence, and a known scene in, known sounds out, with the weights that are shipped."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from seld_overlap_ros.config import MicrophoneArray, SystemConfig, uniform_azimuths
+from seld_overlap_ros.hearing import Hearing, query_set
+from seld_overlap_ros.models.checkpoint import load_model
+from seld_overlap_ros.models.system import System
+from seld_overlap_ros.simulation.mixture import image, mix
+from seld_overlap_ros.simulation.noise import diffuse_noise
+from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
+
+BIRD = Path(__file__).parent / "recordings" / "songbird.flac"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Hearing:
+    return Hearing(load_model("overlap"))
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return make_bank("test of hearing", 1, MicrophoneArray.circular(), uniform_azimuths(), 16000, per_direction=1)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> Hearing:
+    torch.manual_seed(0)
+    return Hearing(System(SystemConfig(labels=("a", "b"), width=1 / 32)), direction_threshold=0.0)
+
+
+def bird_song(bank, direction: int, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """A bird in a room over white diffuse noise at 15 dB -> window (M, n) and the bird alone at microphone 0 (n,)."""
+    dry, _ = soundfile.read(BIRD, dtype="float32")
+    [place] = [place for place in bank.rooms[0].places if place.direction == direction]
+    rng = scene_rng("test of hearing", direction)
+    white = [rng.standard_normal(n_samples).astype(np.float32)]
+    noise = diffuse_noise(white, bank.array, n_samples, bank.sample_rate, rng)
+    mixture, stems = mix(image(dry, bank.rirs[place.row], 12000, n_samples)[None], noise, 15.0)
+    scale = 0.3 / np.abs(mixture).max()
+    return scale * mixture, scale * stems[0]
+
+
+@pytest.mark.parametrize("direction", range(8))
+def test_one_source_is_found_in_its_direction(shipped, bank, direction):
+    window, _ = bird_song(bank, direction, shipped.config.front_end.window_samples)
+    assert [source.direction for source in shipped(window)] == [direction]
+
+
+def test_a_bird_is_called_a_bird_and_comes_out_cleaner_than_it_went_in(shipped, bank):
+    window, alone = bird_song(bank, 3, shipped.config.front_end.window_samples)
+    [source] = shipped(window)
+    assert shipped.config.labels[int(source.class_scores.argmax())] == "songbird"
+
+    def snr_db(heard: np.ndarray) -> float:
+        return float(10 * np.log10(np.sum(alone**2) / np.sum((heard - alone) ** 2)))
+
+    assert snr_db(source.samples) > snr_db(window[0])
+
+
+def test_query_set_holds_what_reaches_the_threshold_strongest_first():
+    prob = torch.tensor([0.1, 0.5, 0.9, 0.4])
+    assert query_set(prob, 0.5, always_strongest=False).tolist() == [2, 1]
+    assert query_set(prob, 0.95, always_strongest=False).tolist() == []
+    assert query_set(prob, 0.95, always_strongest=True).tolist() == [2]
+
+
+def test_silence_holds_no_sound(untrained):
+    window = np.zeros((8, untrained.config.front_end.window_samples), np.float32)
+    assert untrained(window) == []
+    assert strongest_only(untrained)(window) == []
+
+
+def strongest_only(hearing: Hearing) -> Hearing:
+    return Hearing(hearing.system, 1.0, always_strongest=True)
+
+
+def test_asking_all_directions_at_once_equals_asking_one_by_one(untrained):
+    window = scene_rng("all at once").standard_normal((8, untrained.config.front_end.window_samples)) * 0.1
+    window = window.astype(np.float32)
+    together = {source.direction: source for source in untrained(window)}
+    assert sorted(together) == list(range(8))
+    strongest = max(together.values(), key=lambda source: source.direction_score)
+    [alone] = strongest_only(untrained)(window)
+    assert alone.direction == strongest.direction
+    np.testing.assert_allclose(alone.samples, strongest.samples, atol=1e-5)
+    np.testing.assert_allclose(alone.class_scores, strongest.class_scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(7, 65792), (8, 65791), (65792,)])
+def test_a_window_of_another_shape_is_refused(untrained, shape):
+    with pytest.raises(ValueError, match=r"\(8, 65792\)"):
+        untrained(np.zeros(shape, np.float32))
