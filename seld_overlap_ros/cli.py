@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from importlib import resources
 from pathlib import Path
@@ -102,3 +103,72 @@ def train(folder: DataFolder = Path("data"), recipe: RecipeName = "first", name:
 
     loaded = load_recipe(recipe_path(recipe))
     train_all(loaded, SystemConfig(labels=loaded.labels, width=loaded.width), folder / name, out, seed=seed)
+
+
+@app.command(epilog="For example: seld-overlap up full file:=recording.wav hop:=1.0")
+def up(
+    graph: Annotated[str, typer.Argument(help="Name of the graph, such as full.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="What is set about it, each as name:=value.")] = None,
+    show_args: Annotated[bool, typer.Option(help="Say what may be set, and start nothing.")] = False,
+) -> None:
+    """Start the nodes of a graph, as its launch file does, and end them together."""
+    from seld_overlap_ros.graphs import GraphError, find_graph, read_arguments
+    from seld_overlap_ros.up import command, up
+
+    try:
+        found = find_graph(graph)
+        if show_args:
+            for name, description in found.arguments().items():
+                print(f"{name}:\n    {description}")
+            return
+        processes = found.processes(read_arguments(arguments or []))
+    except GraphError as error:
+        print(f"seld-overlap up: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+    raise typer.Exit(up({process.node.name: command(process) for process in processes}))
+
+
+@app.command()
+def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and for the page about it.")] = Path(
+        "build/demo")) -> None:
+    """Play the shipped scene to the nodes, show live what they hear, and leave a page to see and hear it all."""
+    from rich.console import Console
+
+    from seld_overlap_ros.demo import DemoError, play, warnings
+    from seld_overlap_ros.evaluation.terminal import in_words, summary
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("Starting the nodes; then the scene plays in real time, and what they hear shows here.")
+    try:
+        matching = play(Path(str(resources.files("seld_overlap_ros") / "scenes" / "demo.flac")), out)
+    except DemoError as error:
+        console.print(f"seld-overlap demo: {error}", style="red", markup=False)
+        raise typer.Exit(1) from error
+    console.print("\nThe truth, and what was heard of it:", summary(matching), sep="\n")
+    console.print(f"In all: {in_words(matching)}.\n", style="bold")
+    for sentence in warnings(out):
+        console.print(sentence, style="yellow", markup=False)
+    console.print(f"Look and listen: open {(out / 'index.html').resolve().as_uri()} in a browser.", markup=False)
+    console.print(f"No browser here? `python3 -m http.server --directory {out}` shows it to others, at port 8000.",
+                  markup=False)
+    console.print(f"Each sound alone: {out / 'separated'}; as lists: {out / 'events.json'} and {out / 'truth.json'}.",
+                  markup=False)
+
+
+@app.command()
+def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a file.")] = "overlap",
+          mixtures: Annotated[Path, typer.Option(help="Stored mixtures.")] = Path("data/mixtures/test"),
+          limit: Annotated[Optional[int], typer.Option(help="Only the first so many.")] = None) -> None:
+    """Score a model on stored mixtures: the paper's count, and what lies behind it, as JSON."""
+    import json
+
+    from seld_overlap_ros.evaluation.scores import score as score_all
+    from seld_overlap_ros.hearing import Hearing
+    from seld_overlap_ros.models.checkpoint import load_model
+    from seld_overlap_ros.simulation.store import MixtureStore
+
+    store = MixtureStore.load(mixtures)
+    store = MixtureStore(store.mixtures, store.stems, store.truth[:limit])
+    hearing = Hearing(load_model(model), always_strongest=True)  # every mixture holds a sound
+    scores = score_all(hearing, store, lambda it: track(list(it), "mixtures"))
+    print(json.dumps(scores.to_dict(), indent=2))
