@@ -23,7 +23,7 @@ class HeardSource:
 
 
 def query_set(direction_prob: torch.Tensor, threshold: float, always_strongest: bool) -> torch.Tensor:
-    """Directions to ask (K,) from probabilities (D,), strongest first: {d : p_d >= threshold}, and the arg max if wanted."""
+    """Directions to ask (K,) by probability (D,), strongest first: {d : p_d >= threshold}, and the arg max."""
     order = direction_prob.argsort(descending=True)
     chosen = direction_prob[order] >= threshold
     if always_strongest:

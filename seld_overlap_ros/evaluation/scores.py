@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
 
-from seld_overlap_ros.hearing import Hearing, HeardSource
+from seld_overlap_ros.hearing import HeardSource, Hearing
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
 
@@ -52,7 +52,7 @@ def score(hearing: Hearing, store: MixtureStore, track: Callable[[Iterable], Ite
         raise ValueError(f"the model does not know {', '.join(sorted(unknown))}: score it on mixtures of its classes")
     drawn, every, n_heard = [], [], 0
     for index in track(range(len(store))):
-        scene = store.scene(index)
+        scene = store[index]
         heard = hearing(scene.mixture)
         sources = [
             _fare(scene.mixture[0], stem, event.direction, labels.index(event.label), heard)

@@ -1,4 +1,4 @@
-"""One file carries a system: weights, configuration, labels, array and how it was trained (safetensors, never pickle)."""
+"""One file carries a system: weights, configuration, labels, array, and how it was trained. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def find_model(name_or_path: str | Path) -> Path:
     if str(name_or_path) in shipped_models():
         return Path(str(resources.files("seld_overlap_ros") / "weights" / f"{name_or_path}{SUFFIX}"))
     names = ", ".join(shipped_models()) or "none"
-    raise CheckpointError(f"no model {str(name_or_path)!r}: give the path of a {SUFFIX} file or a shipped name ({names})")
+    raise CheckpointError(f"no model {str(name_or_path)!r}: give a {SUFFIX} file or a shipped name ({names})")
 
 
 def _read(path: Path) -> tuple[dict, dict]:
@@ -55,7 +55,7 @@ def _read(path: Path) -> tuple[dict, dict]:
             metadata = file.metadata() or {}
             return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path.name} is not a whole safetensors file ({error}); fetch or train it again") from error
+        raise CheckpointError(f"{path.name} is no whole safetensors file ({error}); fetch or train it again") from error
 
 
 def read_training_record(name_or_path: str | Path) -> dict:

@@ -42,7 +42,7 @@ class System(nn.Module):
         return gate(separated) if len(self.sss) > 1 else separated[:, 0]
 
     def forward(self, features: Tensor, direction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (B, 2M-1, F, T) and one query q (B,) each -> SSL logits (B, D), separated (B, F, T), SSC logits (B, C)."""
+        """Features (B, 2M-1, F, T), a query q (B,) each -> SSL's (B, D), separated (B, F, T), SSC's logits (B, C)."""
         ssl_logits = self.ssl(features)
         separated = self.separate(features, self.query(torch.sigmoid(ssl_logits), direction))
         return ssl_logits, separated, self.ssc(separated)

@@ -1,4 +1,4 @@
-"""Scenes: dry clips placed in a room, heard by the array, over diffuse noise. Every source has its own label and stem."""
+"""Scenes: dry clips in a room, as the array hears them, over diffuse noise. Every source has its label and stem."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from scipy.signal import oaconvolve
 
-from seld_overlap_ros.simulation.noise import diffuse_noise
+from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import Place, Room, RoomBank
 
 MAX_SOURCES = 3  # K
@@ -89,7 +89,7 @@ def level(samples: np.ndarray) -> float:
 
 
 def draw_scene(rng: np.random.Generator, clips: dict[str, Sequence[Clip]], bank: RoomBank,
-               noises: Sequence[np.ndarray], n_samples: int) -> Scene:
+               noise: NoiseBank, n_samples: int) -> Scene:
     """Draw one mixture of 1 to 3 sources in distinct directions. `clips` maps each class to its recordings."""
     room: Room = bank.rooms[rng.integers(len(bank.rooms))]
     n_sources = int(rng.integers(1, MAX_SOURCES + 1))
@@ -107,8 +107,7 @@ def draw_scene(rng: np.random.Generator, clips: dict[str, Sequence[Clip]], bank:
         events.append(Event(clip.label, place.azimuth, place.direction, start / bank.sample_rate,
                             len(dry) / bank.sample_rate, clip.source))
     snr_db = float(rng.uniform(*SNR_RANGE_DB))
-    noise = diffuse_noise(noises, bank.array, n_samples, bank.sample_rate, rng)
-    mixture, stems = mix(np.stack(images), noise, snr_db)
+    mixture, stems = mix(np.stack(images), noise.piece(n_samples, rng), snr_db)
     scale = np.float32(10 ** (rng.uniform(*PEAK_RANGE_DB) / 20) / np.max(np.abs(mixture)))
     return Scene(scale * mixture, scale * stems, tuple(events), snr_db, room.name)
 

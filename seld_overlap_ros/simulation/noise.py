@@ -1,21 +1,67 @@
-"""Diffuse background noise: every microphone hears other samples, with the coherence of a diffuse field."""
+"""Diffuse background noise: every microphone hears other samples, with the coherence of a diffuse field.
+
+Filtering noise into that coherence costs more than all else in a mixture, so a bank of long tracks is made once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from scipy import fft
 
 from seld_overlap_ros.config import MicrophoneArray
+from seld_overlap_ros.simulation.rooms import scene_rng
 
 SPEED_OF_SOUND = 343.0  # [m/s], as pyroomacoustics
 CROSSFADE_S = 0.25
+TRACK_S = 30.0
+
+
+@dataclass(frozen=True)
+class NoiseBank:
+    """Tracks of diffuse noise for one array: (N, M, n), float16, RMS 1."""
+
+    tracks: np.ndarray
+
+    def piece(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Noise (M, n_samples), float32: the sum of two random pieces, diffuse as they are and seldom the same twice."""
+        total = np.zeros((self.tracks.shape[1], n_samples), np.float32)
+        for weight in np.sqrt(rng.dirichlet((1.0, 1.0))):
+            track = self.tracks[rng.integers(len(self.tracks))]
+            start = int(rng.integers(track.shape[1] - n_samples + 1))
+            total += np.float32(weight) * track[:, start : start + n_samples]
+        return total
+
+    def save(self, folder: Path) -> None:
+        """Write `noise.npy` to a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "noise.npy", self.tracks)
+
+    @classmethod
+    def load(cls, folder: Path) -> NoiseBank:
+        """Open a saved bank; the tracks stay on disk. Raises FileNotFoundError that says what to do."""
+        if not (folder / "noise.npy").is_file():
+            raise FileNotFoundError(f"no noise in {folder}: make it with `seld-overlap data rooms`")
+        return cls(np.load(folder / "noise.npy", mmap_mode="r"))
+
+
+def make_noise(split: str, n_tracks: int, recordings: Sequence[np.ndarray], array: MicrophoneArray, sample_rate: int,
+               track: Callable = iter) -> NoiseBank:
+    """Make the noise of a split from mono recordings. `track` wraps the iterable of indices (progress bars)."""
+    n_samples = round(TRACK_S * sample_rate)
+    tracks = np.empty((n_tracks, array.n_microphones, n_samples), np.float16)
+    for index in track(range(n_tracks)):
+        rng = scene_rng("noise", split, index)
+        tracks[index] = diffuse_noise(recordings, array, n_samples, sample_rate, rng)
+    return NoiseBank(tracks)
 
 
 def diffuse_coherence(array: MicrophoneArray, frequency: np.ndarray) -> np.ndarray:
-    """Coherence (len(frequency), M, M) of a spherically isotropic field: sinc(2 f d / c), d the distance of two mics."""
+    """Coherence (len(frequency), M, M) of a spherically isotropic field: sinc(2 f d / c) at distance d."""
     positions = np.array(array.positions)
     distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)  # (M, M)
     return np.sinc(2 * frequency[:, None, None] * distance / SPEED_OF_SOUND)

@@ -58,6 +58,7 @@ class RoomBank:
 
     sample_rate: int
     array: MicrophoneArray
+    azimuths: tuple[float, ...]  # centre of each direction [rad]
     rooms: tuple[Room, ...]
     rirs: np.ndarray
 
@@ -65,19 +66,23 @@ class RoomBank:
         """Write `rirs.npy` and `rooms.json` to a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "rirs.npy", self.rirs)
-        index = {"sample_rate": self.sample_rate, "array": asdict(self.array), "rooms": [asdict(r) for r in self.rooms]}
+        index = {"sample_rate": self.sample_rate, "array": asdict(self.array), "azimuths": self.azimuths,
+                 "rooms": [asdict(r) for r in self.rooms]}
         (folder / "rooms.json").write_text(json.dumps(index, indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> RoomBank:
-        """Open a saved bank; the RIRs stay on disk until they are used."""
+        """Open a saved bank; the RIRs stay on disk. Raises FileNotFoundError that says what to do."""
+        if not (folder / "rooms.json").is_file():
+            raise FileNotFoundError(f"no rooms in {folder}: make them with `seld-overlap data rooms`")
         index = json.loads((folder / "rooms.json").read_text())
         rooms = tuple(
             Room(r["name"], tuple(r["size"]), r["t60"], tuple(r["centre"]), tuple(Place(**p) for p in r["places"]))
             for r in index["rooms"]
         )
         array = MicrophoneArray(tuple(map(tuple, index["array"]["positions"])))
-        return cls(index["sample_rate"], array, rooms, np.load(folder / "rirs.npy", mmap_mode="r"))
+        rirs = np.load(folder / "rirs.npy", mmap_mode="r")
+        return cls(index["sample_rate"], array, tuple(index["azimuths"]), rooms, rirs)
 
 
 def draw_room(rng: np.random.Generator, name: str, azimuths: Iterable[float], per_direction: int, row: int,
@@ -100,7 +105,8 @@ def room_rirs(room: Room, array: MicrophoneArray, sample_rate: int) -> np.ndarra
     import pyroomacoustics as pra  # not needed by the robot
 
     absorption, order = pra.inverse_sabine(room.t60, room.size) if room.t60 else (1.0, 0)
-    shoebox = pra.ShoeBox(room.size, fs=sample_rate, materials=pra.Material(absorption), max_order=min(order, MAX_ORDER))
+    walls = pra.Material(absorption)
+    shoebox = pra.ShoeBox(room.size, fs=sample_rate, materials=walls, max_order=min(order, MAX_ORDER))
     centre = np.array(room.centre)
     shoebox.add_microphone_array((centre + np.array(array.positions)).T)
     for place in room.places:
@@ -128,4 +134,4 @@ def make_bank(split: str, n_rooms: int, array: MicrophoneArray, azimuths: tuple[
                          row, anechoic)
         rooms.append(room)
         rirs.append(room_rirs(room, array, sample_rate))
-    return RoomBank(sample_rate, array, tuple(rooms), np.concatenate(rirs))
+    return RoomBank(sample_rate, array, azimuths, tuple(rooms), np.concatenate(rirs))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from torch.utils.data import DataLoader
 
-from seld_overlap_ros.simulation.mixture import MAX_SOURCES, Clip, Event, Scene, draw_scene
-from seld_overlap_ros.simulation.rooms import RoomBank, scene_rng
+from seld_overlap_ros.config import MicrophoneArray
+from seld_overlap_ros.simulation.fresh import FreshMixtures
+from seld_overlap_ros.simulation.mixture import MAX_SOURCES, Event, Scene
 
 FULL_SCALE = 32767
 
@@ -19,6 +21,8 @@ FULL_SCALE = 32767
 class MixtureStore:
     """N stored mixtures: mixtures (N, M, n) and stems (N, MAX_SOURCES, n), int16; `truth[i]` as in `Scene`."""
 
+    array: MicrophoneArray
+    azimuths: tuple[float, ...]  # centre of each direction [rad]
     mixtures: np.ndarray
     stems: np.ndarray
     truth: list[dict]
@@ -26,7 +30,7 @@ class MixtureStore:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def scene(self, index: int) -> Scene:
+    def __getitem__(self, index: int) -> Scene:
         """One mixture as it was drawn, to 16 bits."""
         truth = self.truth[index]
         events = tuple(Event(**event) for event in truth["events"])
@@ -39,22 +43,28 @@ class MixtureStore:
         """Open a store. Raises FileNotFoundError that says how to make one."""
         if not (folder / "truth.jsonl").is_file():
             raise FileNotFoundError(f"no stored mixtures in {folder}: make them with `seld-overlap data mix`")
+        about = json.loads((folder / "array.json").read_text())
+        array = MicrophoneArray(tuple(map(tuple, about["positions"])))
         truth = [json.loads(line) for line in (folder / "truth.jsonl").read_text().splitlines()]
-        return cls(np.load(folder / "mixtures.npy", mmap_mode="r"), np.load(folder / "stems.npy", mmap_mode="r"), truth)
+        mixtures, stems = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("mixtures", "stems"))
+        return cls(array, tuple(about["azimuths"]), mixtures, stems, truth)
 
 
-def make_store(folder: Path, split: str, n_mixtures: int, clips: dict[str, Sequence[Clip]], bank: RoomBank,
-               noises: Sequence[np.ndarray], n_samples: int, track: Callable = iter) -> MixtureStore:
-    """Draw and store the first n mixtures of a split. `track` wraps the iterable of indices (progress bars)."""
+def make_store(folder: Path, fresh: FreshMixtures, workers: int = 0, track: Callable = iter) -> MixtureStore:
+    """Draw mixtures in so many processes and store them: the same bits whatever their number.
+
+    `track` wraps the iterable of scenes (progress bars).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "truth.jsonl").unlink(missing_ok=True)  # it is written last and says that the store is whole
+    about = {"positions": fresh.bank.array.positions, "azimuths": fresh.bank.azimuths}
+    (folder / "array.json").write_text(json.dumps(about))
     open_array = np.lib.format.open_memmap
-    n_mics = bank.array.n_microphones
-    mixtures = open_array(folder / "mixtures.npy", "w+", np.int16, (n_mixtures, n_mics, n_samples))
-    stems = open_array(folder / "stems.npy", "w+", np.int16, (n_mixtures, MAX_SOURCES, n_samples))
+    n, n_mics = len(fresh), fresh.bank.array.n_microphones
+    mixtures = open_array(folder / "mixtures.npy", "w+", np.int16, (n, n_mics, fresh.n_samples))
+    stems = open_array(folder / "stems.npy", "w+", np.int16, (n, MAX_SOURCES, fresh.n_samples))
     lines = []
-    for index in track(range(n_mixtures)):
-        scene = draw_scene(scene_rng("mixture", split, index), clips, bank, noises, n_samples)
+    for index, scene in enumerate(track(DataLoader(fresh, batch_size=None, num_workers=workers))):
         mixtures[index] = np.round(scene.mixture * FULL_SCALE)
         # stems can add up to less than full scale and still exceed it one by one
         stems[index, : len(scene.stems)] = np.clip(np.round(scene.stems * FULL_SCALE), -FULL_SCALE, FULL_SCALE)

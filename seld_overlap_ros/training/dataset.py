@@ -9,8 +9,9 @@ from torch.utils.data import Dataset
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.features import input_features, log_magnitude
 from seld_overlap_ros.dsp.stft import stft
+from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
-from seld_overlap_ros.simulation.store import FULL_SCALE, MixtureStore
+from seld_overlap_ros.simulation.store import MixtureStore
 
 NO_CLASS = -100  # cross-entropy leaves these items out
 
@@ -22,29 +23,34 @@ class QueryDataset(Dataset):
     """
 
     def __init__(
-        self, store: MixtureStore, config: SystemConfig, empty_query: float, seed: int = 0, epoch: int = 0
+        self,
+        mixtures: MixtureStore | FreshMixtures,
+        config: SystemConfig,
+        empty_query: float,
+        seed: int = 0,
+        epoch: int = 0,
     ) -> None:
-        self.store, self.config, self.empty_query = store, config, empty_query
+        self.mixtures, self.config, self.empty_query = mixtures, config, empty_query
         self.seed, self.epoch = seed, epoch
         self.class_id = {label: i for i, label in enumerate(config.labels)}
 
     def __len__(self) -> int:
-        return len(self.store)
+        return len(self.mixtures)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         """features (2M-1, F, T), active (D,), direction (), target (F, T), label () or NO_CLASS for an empty query."""
         rng = scene_rng("query", self.seed, self.epoch, index)
-        events = self.store.truth[index]["events"]
+        scene = self.mixtures[index]
         active = np.zeros(len(self.config.azimuths), np.float32)
-        active[[event["direction"] for event in events]] = 1
-        spectrum = stft(self.store.mixtures[index].astype(np.float32) / FULL_SCALE, self.config.front_end)
+        active[[event.direction for event in scene.events]] = 1
+        spectrum = stft(scene.mixture, self.config.front_end)
         item = {"features": input_features(spectrum), "active": active}
         if rng.random() < self.empty_query:
             target = np.zeros(spectrum.shape[1:], np.float32)
             item |= {"direction": rng.choice(np.flatnonzero(active == 0)), "target": target, "label": NO_CLASS}
         else:
-            k = int(rng.integers(len(events)))
-            stem = self.store.stems[index, k].astype(np.float32) / FULL_SCALE
-            item |= {"direction": events[k]["direction"], "label": self.class_id[events[k]["label"]],
-                     "target": log_magnitude(stft(stem, self.config.front_end))}
+            k = int(rng.integers(len(scene.events)))
+            event = scene.events[k]
+            item |= {"direction": event.direction, "label": self.class_id[event.label],
+                     "target": log_magnitude(stft(scene.stems[k], self.config.front_end))}
         return {name: torch.as_tensor(value) for name, value in item.items()}

@@ -93,8 +93,8 @@ class Stage(lightning.LightningModule):
             separated = self.system.separate(x, self.system.query(torch.sigmoid(logits), q))
             return self.separation_loss(separated, batch) | self.direction_loss(logits, batch)
         logits, separated, scores = self.system(x, q)
-        parts = (self.separation_loss(separated, batch), self.direction_loss(logits, batch), self.class_loss(scores, batch))
-        return {name: value for part in parts for name, value in part.items()}
+        paths = self.separation_loss(separated, batch) | self.direction_loss(logits, batch)
+        return paths | self.class_loss(scores, batch)
 
     def direction_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Binary cross-entropy of all directions, and the share of mixtures whose directions are exactly right."""

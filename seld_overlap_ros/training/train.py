@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
+import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader
 from seld_overlap_ros import __version__
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.models.checkpoint import save_model
+from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.dataset import QueryDataset
@@ -25,70 +27,95 @@ from seld_overlap_ros.training.recipe import STAGES, Recipe
 from seld_overlap_ros.training.stages import Stage, assemble, stage_file
 
 
-class StageData(lightning.LightningDataModule):
-    """The stored mixtures as one stage asks them. Order and queries of an epoch depend on (seed, epoch) only."""
+@dataclass(frozen=True)
+class Mixtures:
+    """What is learnt from, and what chooses the weights that are kept. Fresh mixtures are others in every epoch."""
 
-    def __init__(self, stage: str, config: SystemConfig, recipe: Recipe, folder: Path, seed: int) -> None:
+    train: MixtureStore | FreshMixtures
+    val: MixtureStore
+
+    def at_epoch(self, epoch: int) -> MixtureStore | FreshMixtures:
+        """The training mixtures of an epoch."""
+        return self.train.at_epoch(epoch) if isinstance(self.train, FreshMixtures) else self.train
+
+
+class StageData(lightning.LightningDataModule):
+    """Mixtures as one stage asks them. Order and queries of an epoch depend on (seed, epoch) only."""
+
+    def __init__(self, stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixtures, seed: int) -> None:
         super().__init__()
-        self.config, self.seed = config, seed
+        self.config, self.mixtures, self.seed = config, mixtures, seed
         self.batch = recipe.stages[stage].batch
         self.empty_query = recipe.empty_query if stage != "ssc" else 0.0  # silence has no class
-        self.train_store, self.val_store = MixtureStore.load(folder / "train"), MixtureStore.load(folder / "val")
 
     def train_dataloader(self) -> DataLoader:
         """Lightning's hook, called at the start of every epoch."""
         epoch = self.trainer.current_epoch
-        dataset = QueryDataset(self.train_store, self.config, self.empty_query, self.seed, epoch)
+        dataset = QueryDataset(self.mixtures.at_epoch(epoch), self.config, self.empty_query, self.seed, epoch)
         # a list, because Lightning may start an epoch's loader twice, which a generator would not forget
         order = scene_rng("order", self.seed, epoch).permutation(len(dataset)).tolist()
         return DataLoader(dataset, self.batch, sampler=order, drop_last=True, num_workers=1)
 
     def val_dataloader(self) -> DataLoader:
         """Lightning's hook. The same queries every time."""
-        dataset = QueryDataset(self.val_store, self.config, self.empty_query)
+        dataset = QueryDataset(self.mixtures.val, self.config, self.empty_query)
         return DataLoader(dataset, self.batch, num_workers=1)
 
 
-def train_stage(stage: str, config: SystemConfig, recipe: Recipe, data: Path, out: Path, seed: int) -> dict:
+def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixtures, out: Path, seed: int) -> dict:
     """Train one stage, or resume it, and leave its best networks in `out`. Returns its figures."""
+    _quiet()
     lightning.seed_everything(seed, verbose=False)
     module = Stage(stage, config, recipe, out, seed)
-    mixtures = StageData(stage, config, recipe, data, seed)
+    data = StageData(stage, config, recipe, mixtures, seed)
     # saved when the epoch has ended: what validation's end saves resumes within an epoch that is over
     saving = {"dirpath": out / stage, "enable_version_counter": False, "save_on_train_epoch_end": True}
-    best, last = ModelCheckpoint(filename="best", monitor="val/loss", **saving), ModelCheckpoint(filename="last", **saving)
+    best = ModelCheckpoint(filename="best", monitor="val/loss", **saving)
+    last = ModelCheckpoint(filename="last", **saving)
     trainer = lightning.Trainer(
         max_epochs=recipe.stages[stage].epochs,
         precision="bf16-mixed",
         callbacks=[best, last, RichProgressBar(leave=True)],
-        logger=CSVLogger(out, name=None, version=f"{stage}/log"),
-        log_every_n_steps=10,
+        logger=CSVLogger(out / stage, name="log"),
+        log_every_n_steps=1,
         reload_dataloaders_every_n_epochs=1,
         enable_model_summary=False,
         gradient_clip_val=1.0,
     )
     resume = out / stage / "last.ckpt"
     started = time.monotonic()
-    trainer.fit(module, mixtures, ckpt_path=resume if resume.is_file() else None, weights_only=True)
+    trainer.fit(module, data, ckpt_path=resume if resume.is_file() else None, weights_only=True)
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
-    [figures] = trainer.validate(module, mixtures, verbose=False)
+    [figures] = trainer.validate(module, data, verbose=False)
     module.save_networks(out)
     return {**figures, "minutes": (time.monotonic() - started) / 60}
 
 
+def _quiet() -> None:
+    """Nothing about hardware that is not there, folders that a resumed run finds, or Lightning's own affairs."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+    warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers")
+    warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec.` is deprecated")
+
+
 def train(
-    recipe: Recipe, config: SystemConfig, data: Path, out: Path, systems: Sequence[str] = ("overlap",), seed: int = 0
+    recipe: Recipe,
+    config: SystemConfig,
+    mixtures: Mixtures,
+    out: Path,
+    systems: Sequence[str] = ("overlap",),
+    seed: int = 0,
 ) -> None:
     """Train every stage that is not finished yet, then write each asked system as one checkpoint.
 
-    `data` holds the stores `train` and `val`; `out` receives one file a stage and `SYSTEM.model.safetensors`.
+    `out` receives one file a stage and `SYSTEM.model.safetensors`.
     """
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no word about hardware that is not there
     stages = {}
     for stage in STAGES:
         figures = stage_file(out, stage).with_suffix(".json")
         if not figures.is_file():
-            figures.write_text(json.dumps(train_stage(stage, config, recipe, data, out, seed)))
+            figures.write_text(json.dumps(train_stage(stage, config, recipe, mixtures, out, seed)))
         stages[stage] = json.loads(figures.read_text())
     record = {"version": __version__, "recipe": recipe.to_dict(), "seed": seed, "stages": stages}
     for system in systems:

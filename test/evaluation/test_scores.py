@@ -10,6 +10,7 @@ from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import FULL_SCALE, MixtureStore
 
 LABELS = ("a", "b")
+CONFIG = SystemConfig(labels=LABELS)
 N = 4000
 
 
@@ -23,13 +24,14 @@ def store() -> MixtureStore:
         {"label": label, "azimuth": 0.0, "direction": d, "onset_s": 0, "duration_s": 1, "clip": ""}
         for label, d in (("a", 1), ("b", 5))
     ]
-    return MixtureStore(mixtures, stems, [{"snr_db": 15.0, "room": "r", "events": events}] * 4)
+    truth = {"snr_db": 15.0, "room": "r", "events": events}
+    return MixtureStore(CONFIG.array, CONFIG.azimuths, mixtures, stems, [truth] * 4)
 
 
 class Listener:
     """Says what a function of the true stems (2, n) tells it to say."""
 
-    config = SystemConfig(labels=LABELS)
+    config = CONFIG
 
     def __init__(self, store, say):
         self.store, self.say, self.index = store, say, -1

@@ -30,14 +30,14 @@ def test_comes_back_whole(saved):
 def test_truncated_file_is_refused(saved):
     path, _ = saved
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+    with pytest.raises(CheckpointError, match="no whole safetensors file"):
         load_model(path)
 
 
 def test_pickle_is_refused(tmp_path):
     path = tmp_path / "model.pt"
     torch.save({"a": torch.ones(1)}, path)
-    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+    with pytest.raises(CheckpointError, match="no whole safetensors file"):
         load_model(path)
 
 

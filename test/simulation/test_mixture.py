@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from seld_overlap_ros.config import MicrophoneArray, uniform_azimuths
+from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.mixture import as_heard, draw_scene, level, mix, place_in_window
+from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import RoomBank, make_bank, scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore, make_store
 
@@ -26,13 +28,13 @@ def bank() -> RoomBank:
 
 
 @pytest.fixture(scope="module")
-def sounds() -> tuple[dict, list]:
+def sounds() -> tuple[dict, NoiseBank]:
     rng = np.random.default_rng(0)
     clips = {
         name: [DryClip(name, name, rng.uniform(-1, 1, n).astype(np.float32))]
         for name, n in (("tick", 2000), ("tone", 20000), ("rush", 70000))
     }
-    return clips, [rng.standard_normal(3 * RATE).astype(np.float32) for _ in range(3)]
+    return clips, NoiseBank(rng.standard_normal((2, 8, 2 * N)).astype(np.float16))
 
 
 @pytest.mark.parametrize("snr_db", [0.0, 15.0])
@@ -79,12 +81,28 @@ def test_most_of_a_clip_is_inside_the_window(length):
 
 
 def test_store_holds_the_scenes_to_16_bits(bank, sounds, tmp_path):
-    store = make_store(tmp_path, "train", 3, sounds[0], bank, sounds[1], N)
-    assert len(store) == 3
-    scene = draw_scene(scene_rng("mixture", "train", 2), sounds[0], bank, sounds[1], N)
-    loaded = MixtureStore.load(tmp_path).scene(2)
+    fresh = FreshMixtures("train", 3, sounds[0], bank, sounds[1], N)
+    make_store(tmp_path, fresh)
+    store = MixtureStore.load(tmp_path)
+    assert (len(store), store.array, store.azimuths) == (3, bank.array, bank.azimuths)
+    scene, loaded = fresh[2], store[2]
     np.testing.assert_allclose(loaded.mixture, scene.mixture, atol=1 / 32767)
     assert loaded.events == scene.events
+
+
+def test_store_is_the_same_to_the_bit_whatever_the_number_of_workers(bank, sounds, tmp_path):
+    fresh = FreshMixtures("train", 5, sounds[0], bank, sounds[1], N)
+    one, two = (make_store(tmp_path / str(workers), fresh, workers) for workers in (0, 2))
+    np.testing.assert_array_equal(one.mixtures, two.mixtures)
+    np.testing.assert_array_equal(one.stems, two.stems)
+    assert one.truth == two.truth
+
+
+def test_every_epoch_has_mixtures_of_its_own(bank, sounds):
+    fresh = FreshMixtures("train", 1, sounds[0], bank, sounds[1], N)
+    first, again, later = (fresh.at_epoch(epoch)[0].mixture for epoch in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, later)
 
 
 def test_half_made_store_is_refused(tmp_path):

@@ -1,10 +1,11 @@
 """Diffuse noise: other samples on every microphone, with the coherence of a diffuse field."""
 
 import numpy as np
+import pytest
 from scipy import signal
 
 from seld_overlap_ros.config import MicrophoneArray
-from seld_overlap_ros.simulation.noise import diffuse_coherence, diffuse_noise, looped
+from seld_overlap_ros.simulation.noise import NoiseBank, diffuse_coherence, diffuse_noise, looped, make_noise
 
 RATE = 16000
 
@@ -36,3 +37,22 @@ def test_loop_has_no_step_at_the_seam():
     long = looped(recording, 5 * RATE, np.random.default_rng(0), RATE)
     assert long.shape == (5 * RATE,)
     assert np.abs(np.diff(long)).max() < 0.05
+
+
+def test_pieces_of_a_bank_are_diffuse_and_as_loud_as_the_tracks(tmp_path):
+    array = MicrophoneArray.circular()
+    rng = np.random.default_rng(2)
+    recordings = [rng.standard_normal(10 * RATE).astype(np.float32) for _ in range(3)]
+    make_noise("train", 3, recordings, array, RATE).save(tmp_path)
+    bank = NoiseBank.load(tmp_path)
+    piece = bank.piece(20 * RATE, rng)
+    assert piece.shape == (8, 20 * RATE) and piece.dtype == np.float32
+    assert np.sqrt(np.mean(piece**2)) == pytest.approx(1, abs=0.05)
+    frequency, coherence = signal.coherence(piece[0], piece[4], RATE, nperseg=512)
+    expected = diffuse_coherence(array, frequency)[:, 0, 4] ** 2
+    np.testing.assert_allclose(coherence[4:-4], expected[4:-4], atol=0.12)
+
+
+def test_no_noise_made_yet_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="seld-overlap data rooms"):
+        NoiseBank.load(tmp_path)

@@ -1,7 +1,6 @@
 """Training: every stage runs and hands its weights on, and a run that was cut off ends as an unbroken one does."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,15 +9,18 @@ from safetensors.torch import load_file
 
 from seld_overlap_ros.config import FrontEnd, MicrophoneArray, SystemConfig, uniform_azimuths
 from seld_overlap_ros.models.checkpoint import load_model, read_training_record
+from seld_overlap_ros.simulation.fresh import FreshMixtures
+from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
-from seld_overlap_ros.simulation.store import MixtureStore, make_store
+from seld_overlap_ros.simulation.store import make_store
 from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset
 from seld_overlap_ros.training.recipe import STAGES, Recipe, StageRecipe, load_recipe
 from seld_overlap_ros.training.stages import Stage, stage_file
-from seld_overlap_ros.training.train import train, train_stage
+from seld_overlap_ros.training.train import Mixtures, train, train_stage
 
 LABELS = ("high", "low")
 CONFIG = SystemConfig(labels=LABELS, width=1 / 32)
+SIZES = (("train", 6), ("val", 2))
 RECIPE = Recipe("tiny", CONFIG.width, LABELS, 10.0, 0.3, 0.2, {s: StageRecipe(2, 1e-3, 2) for s in STAGES})
 
 
@@ -30,7 +32,7 @@ class Tone:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
+def data(tmp_path_factory) -> Mixtures:
     """Stores of six training and two validation mixtures of decaying tones in an anechoic room."""
     folder = tmp_path_factory.mktemp("data")
     time = np.arange(16000, dtype=np.float32) / 16000
@@ -39,10 +41,9 @@ def data(tmp_path_factory) -> Path:
         for label, pitch in zip(LABELS, (2000, 300), strict=True)
     }
     bank = make_bank("train", 1, MicrophoneArray.circular(), uniform_azimuths(), 16000, 1, anechoic=True)
-    noise = [scene_rng("noise").standard_normal(16000).astype(np.float32)]
-    for split, n in (("train", 6), ("val", 2)):
-        make_store(folder / split, split, n, clips, bank, noise, FrontEnd().window_samples)
-    return folder
+    noise = NoiseBank(scene_rng("noise").standard_normal((1, 8, 70000)).astype(np.float16))
+    fresh = [FreshMixtures(split, n, clips, bank, noise, FrontEnd().window_samples) for split, n in SIZES]
+    return Mixtures(*(make_store(folder / mixtures.key, mixtures) for mixtures in fresh))
 
 
 def test_all_stages_lead_to_a_checkpoint_that_says_how_it_was_trained(data, tmp_path):
@@ -83,14 +84,13 @@ def test_a_stage_trains_only_its_own_networks(data, tmp_path):
 
 
 def test_queries_change_with_the_epoch_and_depend_on_nothing_else(data):
-    store = MixtureStore.load(data / "train")
-    first, again, later = (QueryDataset(store, CONFIG, 0.5, seed=1, epoch=epoch) for epoch in (0, 0, 1))
+    first, again, later = (QueryDataset(data.train, CONFIG, 0.5, seed=1, epoch=epoch) for epoch in (0, 0, 1))
     directions = [[int(item["direction"]) for item in dataset] for dataset in (first, again, later)]
     assert directions[0] == directions[1] != directions[2]
 
 
 def test_an_empty_query_asks_for_silence_where_no_sound_is(data):
-    for item in QueryDataset(MixtureStore.load(data / "train"), CONFIG, empty_query=1.0):
+    for item in QueryDataset(data.train, CONFIG, empty_query=1.0):
         assert item["active"][item["direction"]] == 0
         assert item["label"] == NO_CLASS
         assert not item["target"].any()

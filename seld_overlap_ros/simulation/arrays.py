@@ -1,0 +1,26 @@
+"""Microphone arrays from small YAML files: positions in metres, and how many directions to tell apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from seld_overlap_ros.config import MicrophoneArray, uniform_azimuths
+
+
+def load_array(path: Path) -> tuple[MicrophoneArray, tuple[float, ...]]:
+    """Read an array -> microphones, and the centre of each direction [rad]. Raises ValueError with one sentence."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        positions = tuple(tuple(float(c) for c in position) for position in values["positions"])
+        directions = int(values["directions"])
+    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(
+            f"{path.name}: an array needs `positions`, a list of [x, y, z] in metres, and a number `directions` ({error})"
+        ) from error
+    except OSError as error:
+        raise ValueError(f"no array {path.name}: give a shipped name, or a YAML file of the same form") from error
+    if directions < 2:
+        raise ValueError(f"{path.name}: at least two directions are needed, got {directions}")
+    return MicrophoneArray(positions), uniform_azimuths(directions)

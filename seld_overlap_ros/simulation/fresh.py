@@ -1,0 +1,53 @@
+"""Mixtures drawn when they are asked for: what a store is made from, and what training takes without one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from seld_overlap_ros.config import FrontEnd
+from seld_overlap_ros.data.sounds import load_clips
+from seld_overlap_ros.simulation.mixture import Clip, Scene, draw_scene
+from seld_overlap_ros.simulation.noise import NoiseBank
+from seld_overlap_ros.simulation.rooms import RoomBank, scene_rng
+
+
+@dataclass(frozen=True)
+class FreshMixtures:
+    """N mixtures. Mixture i depends on (key, i) only, whatever the order or the number of workers."""
+
+    key: str  # the split, and the epoch where every epoch has its own
+    n_mixtures: int
+    clips: dict[str, Sequence[Clip]]  # of each class
+    bank: RoomBank
+    noise: NoiseBank
+    n_samples: int
+
+    def __len__(self) -> int:
+        return self.n_mixtures
+
+    def __getitem__(self, index: int) -> Scene:
+        if not 0 <= index < self.n_mixtures:
+            raise IndexError(index)
+        return draw_scene(scene_rng("mixture", self.key, index), self.clips, self.bank, self.noise, self.n_samples)
+
+    def at_epoch(self, epoch: int) -> FreshMixtures:
+        """As many others, for one epoch of training."""
+        return replace(self, key=f"{self.key}/{epoch}")
+
+
+def load_fresh(folder: Path, split: str, n_mixtures: int, labels: Sequence[str]) -> FreshMixtures:
+    """Mixtures of the clips, rooms and noise of a split in a data folder (`sounds`, `rooms/SPLIT`).
+
+    Raises FileNotFoundError or SoundsError that says what to make first, and ValueError for a class without clips.
+    """
+    clips = defaultdict(list)
+    for clip in load_clips(folder / "sounds", split, classes=labels):
+        clips[clip.label].append(clip)
+    if silent := sorted(set(labels) - set(clips)):
+        raise ValueError(f"no {split} clips of {', '.join(silent)}: name classes that the sounds folder holds")
+    rooms = folder / "rooms" / split
+    bank, noise = RoomBank.load(rooms), NoiseBank.load(rooms)
+    return FreshMixtures(split, n_mixtures, dict(clips), bank, noise, FrontEnd().window_samples)

@@ -1,0 +1,41 @@
+"""Arrays: the shipped ones are what they say, and a bad file is refused in one sentence."""
+
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seld_overlap_ros.config import MicrophoneArray, uniform_azimuths
+from seld_overlap_ros.simulation.arrays import load_array
+
+SHIPPED = Path(str(resources.files("seld_overlap_ros") / "arrays"))
+
+
+def test_the_default_is_the_papers_array():
+    array, azimuths = load_array(SHIPPED / "circle_8.yaml")
+    np.testing.assert_allclose(array.positions, MicrophoneArray.circular().positions, atol=1e-5)
+    assert azimuths == uniform_azimuths(8)
+
+
+@pytest.mark.parametrize(("name", "n", "radius"), [("respeaker_4", 4, 0.032), ("respeaker_6", 6, 0.0463)])
+def test_others_are_circles_of_their_radius(name, n, radius):
+    array, _ = load_array(SHIPPED / f"{name}.yaml")
+    assert array.n_microphones == n
+    np.testing.assert_allclose(np.linalg.norm(array.positions, axis=1), radius, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- a", "positions: [[0, 0, 0], [1, 0, 0]]", "positions: [[a]]\ndirections: 8", "positions: [", "directions: 8"],
+)
+def test_a_bad_file_is_refused_in_one_sentence(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="mine.yaml"):
+        load_array(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match="no array nowhere.yaml"):
+        load_array(tmp_path / "nowhere.yaml")
