@@ -25,23 +25,27 @@ def magnitude(log_mag: np.ndarray) -> np.ndarray:
     return np.power(np.float32(10), np.float32(FLOOR_DB / 20) * (np.asarray(log_mag, np.float32) - 1))
 
 
-def unit_phase(spectrum: np.ndarray) -> np.ndarray:
-    """exp(i phase) of a spectrum (..., F, T); 1 where it is zero, as numpy's angle of zero is zero."""
+def unit_phase(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine of the phase of a spectrum of any shape; 1 and 0 where it is zero, as for numpy's angle."""
+    cos, sin = np.array(spectrum.real, np.float32), np.array(spectrum.imag, np.float32)
     size = np.abs(spectrum)
     silent = size == 0
-    return np.where(silent, np.complex64(1), spectrum / np.where(silent, np.float32(1), size))
+    size[silent] = cos[silent] = 1
+    cos /= size
+    sin /= size
+    return cos, sin
 
 
 def input_features(spectrum: np.ndarray) -> np.ndarray:
     """Spectrum of all microphones (..., M, F, T) to the networks' input (..., 2M-1, F, T), float32."""
-    n_mics = spectrum.shape[-3]
-    features = np.empty((*spectrum.shape[:-3], 2 * n_mics - 1, *spectrum.shape[-2:]), np.float32)
-    phase = unit_phase(spectrum)
-    difference = phase[..., :1, :, :] * np.conj(phase[..., 1:, :, :])  # (..., M-1, F, T)
+    spectrum = np.swapaxes(spectrum, -1, -2)  # (..., M, T, F), as `stft` leaves it in memory
+    features = np.empty((*spectrum.shape[:-3], 2 * spectrum.shape[-3] - 1, *spectrum.shape[-2:]), np.float32)
+    cos, sin = unit_phase(spectrum)
+    cos0, sin0, cosn, sinn = cos[..., :1, :, :], sin[..., :1, :, :], cos[..., 1:, :, :], sin[..., 1:, :, :]
     features[..., 0, :, :] = log_magnitude(spectrum[..., 0, :, :])
-    features[..., 1::2, :, :] = difference.real
-    features[..., 2::2, :, :] = difference.imag
-    return features
+    features[..., 1::2, :, :] = cos0 * cosn + sin0 * sinn
+    features[..., 2::2, :, :] = sin0 * cosn - cos0 * sinn
+    return np.swapaxes(features, -1, -2)
 
 
 def analyse(samples: np.ndarray, front_end: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
@@ -54,4 +58,5 @@ def resynthesise(log_mag: np.ndarray, mixture: np.ndarray, front_end: FrontEnd) 
     """Separated log magnitude (..., F, T) with the phase of the mixture (F, T) to samples (..., window_samples)."""
     # L = 0 stands for "nothing", not for a tone at -120 dB in every bin.
     size = np.where(log_mag > 0, magnitude(log_mag), np.float32(0))
-    return istft(size * unit_phase(mixture), front_end)
+    cos, sin = unit_phase(mixture)
+    return istft(size * (cos + 1j * sin), front_end)

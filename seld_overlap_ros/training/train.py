@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from seld_overlap_ros import __version__
 from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.checkpoint import save_model
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
@@ -111,6 +112,7 @@ def train(
 
     `out` receives one file a stage and `SYSTEM.model.safetensors`.
     """
+    keep_freed_memory()
     stages = {}
     for stage in STAGES:
         figures = stage_file(out, stage).with_suffix(".json")
