@@ -1,0 +1,27 @@
+"""For `pip install .` of the library, without ROS, on a training machine; colcon reads CMakeLists.txt.
+
+The commands stand in setup.cfg, which both read.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "seld_overlap_ros" / "__init__.py").read_text())[1]
+# Names only: a training machine keeps the torch and numpy it has. The groups after training are for set-up.
+ASKED = (ROOT / "requirements" / "python.in").read_text().split("# Tests and lint.")[0]
+NAMES = [line.split("==")[0] for line in ASKED.splitlines() if line and not line.startswith("#")]
+DATA = ["weights/*", "scenes/*", "arrays/*", "data/manifests/*", "training/recipes/*", "evaluation/*.html"]
+
+setup(
+    name="seld-overlap",
+    version=VERSION,
+    description="Where each of several overlapping sounds is, what it is, and what it sounds like alone.",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["seld_overlap_ros", "seld_overlap_ros.*"]),
+    package_data={"seld_overlap_ros": DATA},
+    install_requires=NAMES,
+)
