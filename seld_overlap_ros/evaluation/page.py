@@ -26,10 +26,12 @@ from seld_overlap_ros.evaluation.matching import Matching, match
 from seld_overlap_ros.evaluation.media import data_uri, flac, level_db, spectrogram_png
 
 # Each has a contrast above 3 against both the light and the dark card.
-COLOURS = ("#2f7ed8", "#e8590c", "#2b8a3e", "#ae3ec9", "#b07d00", "#0c8599", "#d6336c", "#7048e8", "#5c940d", "#8d6e63")
+COLOURS = ("#2f7ed8", "#e8590c", "#2b8a3e", "#ae3ec9", "#b07d00", "#0c8599", "#d6336c", "#7048e8", "#5c940d", "#8d6e63",
+           "#e03131", "#5f7fa8", "#9c6b30", "#a8547c")
 MIXTURE_COLOUR = "#7c8796"
 MAX_PLAYERS = 24  # with more, the page would grow beyond what a browser opens at once
 NBSP = "\N{NO-BREAK SPACE}"
+TO = "\N{EN DASH}\N{WORD JOINER}"  # else a narrow column breaks the line after the dash
 PEAK = 0.9  # of full scale, for the loudest sample of all players
 
 
@@ -126,11 +128,11 @@ def _cell(scene: Scene, event: Event, before: str = "", after: str = "") -> str:
 
 
 def _span(event: Event) -> str:
-    return f"{event.onset_s:.1f}–{event.end_s:.1f}{NBSP}s"
+    return f"{event.onset_s:.1f}{TO}{event.end_s:.1f}{NBSP}s"
 
 
 def _table(report: Report) -> str:
-    scene, heard = report.scene, {true: detected for true, detected in report.matching.pairs}
+    scene, heard = report.scene, dict(report.matching.pairs)
     rows = []
     for number, true in enumerate(scene.truth, 1):
         detected = heard.get(true)

@@ -77,6 +77,10 @@ class Recording:
         if self._zero_s is None:
             self._zero_s = stamp_s
 
+    def since_start(self, stamp_s: float) -> float:
+        """A stamp on the scene's clock [s]."""
+        return stamp_s - self._zero()
+
     def add_event(self, event: Event) -> None:
         """The latest word about a sound, with the stamp of its first sample as `onset_s`."""
         self._events[event.id] = event

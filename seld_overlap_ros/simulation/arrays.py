@@ -17,7 +17,7 @@ def load_array(path: Path) -> tuple[MicrophoneArray, tuple[float, ...]]:
         directions = int(values["directions"])
     except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ValueError(
-            f"{path.name}: an array needs `positions`, a list of [x, y, z] in metres, and a number `directions` ({error})"
+            f"{path.name}: an array needs `positions`, a list of [x, y, z] [m], and a number `directions` ({error})"
         ) from error
     except OSError as error:
         raise ValueError(f"no array {path.name}: give a shipped name, or a YAML file of the same form") from error

@@ -28,7 +28,7 @@ class NoiseBank:
     tracks: np.ndarray
 
     def piece(self, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-        """Noise (M, n_samples), float32: the sum of two random pieces, diffuse as they are and seldom the same twice."""
+        """Noise (M, n_samples) float32, the sum of two random pieces, diffuse as they are, seldom the same twice."""
         total = np.zeros((self.tracks.shape[1], n_samples), np.float32)
         for weight in np.sqrt(rng.dirichlet((1.0, 1.0))):
             track = self.tracks[rng.integers(len(self.tracks))]

@@ -1,0 +1,66 @@
+"""What a scene's own file says about it: every sound that is in it, and where the recordings come from."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from seld_overlap_ros.evaluation.events import Event
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The truth of a scene, as `simulation.scene.write_scene` leaves it beside the sound file."""
+
+    title: str
+    room_size: tuple[float, float, float]  # [m]
+    t60_s: float  # reverberation time of the room
+    snr_db: float
+    events: tuple[Event, ...]
+    credits: tuple[str, ...]  # a line for each recording: what it is, its source and its licence
+
+    def in_words(self) -> str:
+        """What was played, as a sentence for people."""
+        size = " × ".join(f"{side:.1f}" for side in self.room_size)
+        n_classes = len({event.label for event in self.events})
+        return (f"{len(self.events)} sounds of {n_classes} classes in a simulated room of {size} m with a "
+                f"reverberation of {self.t60_s:.2f} s, over background noise at {self.snr_db:.0f} dB SNR.")
+
+
+def load_truth(path: Path) -> Truth:
+    """Read {title, room: {size_m, t60_s}, snr_db, events, noise}. Raises ValueError that says what is wrong.
+
+    An event has what `Event.from_json` reads; it and each entry of noise also has a source and a licence.
+    """
+    try:
+        truth = _truth(json.loads(path.read_text(encoding="utf-8")))
+    except KeyError as error:
+        raise ValueError(f"{path} is no scene: it lacks {error}") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} is no scene: {error}") from error
+    if len({event.id for event in truth.events}) != len(truth.events):
+        raise ValueError(f"{path} is no scene: each event needs an id of its own")
+    return truth
+
+
+def _truth(scene: dict) -> Truth:
+    credits = [_credit(entry["label"], entry) for entry in scene["events"]]
+    credits += [_credit("background noise", entry) for entry in scene["noise"]]
+    width, depth, height = (float(side) for side in scene["room"]["size_m"])
+    truth = Truth(
+        title=str(scene["title"]),
+        room_size=(width, depth, height),
+        t60_s=float(scene["room"]["t60_s"]),
+        snr_db=float(scene["snr_db"]),
+        events=tuple(Event.from_json(entry) for entry in scene["events"]),
+        credits=tuple(dict.fromkeys(credits)),
+    )
+    if not all(math.isfinite(number) for number in (*truth.room_size, truth.t60_s, truth.snr_db)):
+        raise ValueError("room and snr_db need finite numbers")
+    return truth
+
+
+def _credit(what: str, entry: dict) -> str:
+    return f"{what.replace('_', ' ')}: {entry['source']} ({entry['licence']})"

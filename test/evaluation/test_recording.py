@@ -1,0 +1,112 @@
+"""Recording: overlapping windows of one sound become the sound again, in its place on the scene's clock."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import soundfile
+
+from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.evaluation.recording import EDGE_FADE_S, Recording
+
+RATE, WINDOW, HOP = 16000, 4112, 1000
+NOW_S = 1_800_000_000.0  # stamps of today: seconds since 1970
+FADE = round(EDGE_FADE_S * RATE)
+
+
+@pytest.fixture
+def signal():
+    return np.random.default_rng(0).standard_normal(20 * HOP + WINDOW).astype(np.float32)
+
+
+def record(signal, order=None, zero_s=NOW_S):
+    recording = Recording()
+    recording.begin(zero_s)
+    for k in order if order is not None else range((len(signal) - WINDOW) // HOP + 1):
+        recording.add_source(3, NOW_S + k * HOP / RATE, signal[k * HOP : k * HOP + WINDOW], RATE)
+    return recording
+
+
+@pytest.mark.parametrize("order", [None, np.random.default_rng(1).permutation(21)], ids=["in order", "shuffled"])
+def test_overlapping_windows_blend_to_the_original(signal, order):
+    samples, rate = record(signal, order).tracks()[3]
+    assert (rate, len(samples)) == (RATE, len(signal))
+    np.testing.assert_allclose(samples[FADE:-FADE], signal[FADE:-FADE], atol=1e-4)
+
+
+def test_a_track_fades_in_and_out(signal):
+    samples, _ = record(signal).tracks()[3]
+    assert samples[0] == 0
+    assert abs(samples[-1]) < 1e-3
+    assert np.all(np.abs(samples[:FADE]) <= np.abs(signal[:FADE]) + 1e-4)
+
+
+def test_time_0_is_the_first_stamp_of_the_audio(signal):
+    recording = record(signal, zero_s=NOW_S - 0.5)
+    recording.begin(NOW_S + 7)  # later chunks change nothing
+    recording.add_event(Event(3, 0.0, "speech", NOW_S + 0.25, 1.0))
+    samples, _ = recording.tracks()[3]
+    assert not samples[: RATE // 2].any()
+    np.testing.assert_allclose(samples[RATE // 2 + FADE :][:HOP], signal[FADE:][:HOP], atol=1e-4)
+    assert recording.events()[0].onset_s == pytest.approx(0.75)
+    assert recording.since_start(NOW_S) == pytest.approx(0.5)
+
+
+def test_what_was_before_time_0_is_left_out(signal):
+    samples, _ = record(signal, zero_s=NOW_S + 0.5).tracks()[3]
+    assert len(samples) == len(signal) - RATE // 2
+    np.testing.assert_allclose(samples[:HOP], signal[RATE // 2 :][:HOP], atol=1e-4)
+
+
+def test_without_audio_time_0_is_the_first_that_was_heard():
+    recording = Recording()
+    recording.add_event(Event(1, 0.0, "speech", NOW_S + 2, 1.0))
+    recording.add_source(1, NOW_S + 1, np.ones(WINDOW, np.float32), RATE)
+    assert recording.events()[0].onset_s == pytest.approx(1.0)
+
+
+def test_a_pause_between_windows_is_silent():
+    recording = Recording()
+    recording.begin(NOW_S)
+    for start_s in (0.0, 1.0):
+        recording.add_source(1, NOW_S + start_s, np.ones(WINDOW, np.float32), RATE)
+    samples, _ = recording.tracks()[1]
+    assert not samples[WINDOW:RATE].any()
+    assert samples[WINDOW // 2] == samples[RATE + WINDOW // 2] == pytest.approx(1.0)
+
+
+def test_a_later_word_about_a_sound_supersedes_the_earlier():
+    recording = Recording()
+    recording.begin(0.0)
+    recording.add_event(Event(1, 0.0, "speech", 1.0, 0.5))
+    recording.add_event(Event(1, 0.0, "dog_bark", 1.0, 2.5))
+    assert [(event.label, event.duration_s) for event in recording.events()] == [("dog_bark", 2.5)]
+
+
+def test_nothing_recorded_is_an_empty_list(tmp_path):
+    Recording().write(tmp_path / "new")
+    assert json.loads((tmp_path / "new" / "events.json").read_text()) == []
+
+
+def test_a_recording_in_files(signal, tmp_path):
+    recording = record(0.2 * signal)
+    recording.add_event(Event(3, math.pi / 2, "dog/bark", NOW_S + 0.25, 1.0, 0.75))
+    recording.add_source(4, NOW_S, signal[:WINDOW] * 0, RATE)
+    recording.write(tmp_path)
+    assert json.loads((tmp_path / "events.json").read_text())[0]["azimuth_deg"] == 90.0
+    assert {path.name for path in (tmp_path / "separated").iterdir()} == {"3_dog_bark.wav", "4_unknown.wav"}
+    samples, rate = soundfile.read(tmp_path / "separated" / "3_dog_bark.wav")
+    assert rate == RATE
+    np.testing.assert_allclose(samples[FADE:-FADE], 0.2 * signal[FADE:-FADE], atol=2e-4)
+
+
+@pytest.mark.parametrize("samples", [np.zeros((2, WINDOW)), np.zeros(0), np.array([0.0, np.nan])])
+def test_a_window_that_is_no_sound_is_refused(samples):
+    with pytest.raises(ValueError, match="sound 8: a window must be one channel of finite samples"):
+        Recording().add_source(8, NOW_S, samples.astype(np.float32), RATE)
+
+
+def test_a_change_of_rate_is_refused(signal):
+    with pytest.raises(ValueError, match="sound 3: rate went from 16000 to 48000 Hz"):
+        record(signal).add_source(3, NOW_S, signal[:WINDOW], 48000)

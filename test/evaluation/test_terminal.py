@@ -1,0 +1,65 @@
+"""The terminal: live lines where nothing can move, a live table where it can, and the outcome."""
+
+import io
+import math
+from contextlib import closing
+
+import pytest
+from rich.console import Console
+
+from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.evaluation.matching import match
+from seld_overlap_ros.evaluation.terminal import N_ROWS, Display, arrow, in_words, summary
+
+BARK = Event(2, -math.pi / 4, "dog_bark", 2.6, 1.4, 0.7)
+
+
+def shown(*views, **console) -> str:
+    out = io.StringIO()
+    with closing(Display(Console(file=out, width=100, **console))) as display:
+        for events, now_s in views:
+            display.show(events, now_s)
+    return out.getvalue()
+
+
+def test_each_sound_is_told_once_and_again_when_its_name_changes():
+    louder = Event(2, -math.pi / 4, "dog_bark", 2.6, 2.0, 0.9)
+    renamed = Event(2, -math.pi / 4, "cough", 2.6, 2.0, 0.5)
+    lines = shown(([BARK], 4.1), ([louder], 4.6), ([renamed], 5.1)).splitlines()
+    assert [line.split() for line in lines] == [
+        ["2.6", "s", "#2", "new", "↗", "−45°", "dog", "bark", "70", "%"],
+        ["2.6", "s", "#2", "is", "now", "↗", "−45°", "cough", "50", "%"],
+    ]
+
+
+def test_a_terminal_shows_the_latest_rows_and_how_far_it_has_listened():
+    events = [Event(100 + k, 0.0, "speech", 0.5 * k, 0.4) for k in range(N_ROWS + 2)]
+    out = shown((events, 12.25), force_terminal=True)
+    assert "listened to 12.2 s" in out
+    assert "113" in out and "102" in out and "101" not in out
+
+
+def test_what_still_sounds_is_marked():
+    assert "●" in shown(([BARK], 4.1), force_terminal=True)
+    assert "●" not in shown(([BARK], 4.6), force_terminal=True)
+
+
+@pytest.mark.parametrize(("degrees", "expected"), [(0, "↑"), (90, "←"), (180, "↓"), (-90, "→"), (45, "↖"), (-22, "↑"),
+                                                   (-135, "↘")])
+def test_arrows_point_as_seen_from_above(degrees, expected):
+    assert arrow(math.radians(degrees)) == expected
+
+
+def test_the_outcome_in_order_of_the_true_onsets_with_what_was_not_there_at_the_end():
+    speech = Event(1, math.pi / 2, "speech", 0.5, 2.0)
+    heard = [Event(8, 0.0, "cough", 0.2, 0.1, 0.4), Event(9, math.pi / 2, "cough", 0.6, 2.0, 0.5)]
+    matching = match([BARK, speech], heard)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(summary(matching))
+    lines = [line.split() for line in console.file.getvalue().splitlines()[1:]]
+    assert lines == [
+        ["0.5", "s", "speech", "←", "left", "90°", "cough", "←", "left", "90°", "50", "%", "found,", "misnamed"],
+        ["2.6", "s", "dog", "bark", "↗", "−45°", "missed"],
+        ["0.2", "s", "cough", "↑", "front", "0°", "40", "%", "not", "there"],
+    ]
+    assert in_words(matching) == "found 1 of 2, named 0 of 2, 1 heard that were not there"

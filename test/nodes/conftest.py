@@ -1,0 +1,28 @@
+"""A network of its own for every test over DDS, and a small untrained model."""
+
+import pytest
+import torch
+
+from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.demo import private_network
+from seld_overlap_ros.models.checkpoint import save_model
+from seld_overlap_ros.models.system import System
+
+
+@pytest.fixture(autouse=True)
+def network(tmp_path, monkeypatch) -> None:
+    """Nodes of a test, and of the processes that it starts, meet each other and nobody else."""
+    for name, value in private_network(tmp_path).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """Path of a checkpoint that hears something from two of its directions, whatever is played."""
+    torch.manual_seed(0)
+    system = System(SystemConfig(labels=("bell", "dog", "door"), width=1 / 32))
+    with torch.no_grad():
+        system.ssl.layers[-1].bias.copy_(torch.tensor([5.0, -5, -5, 5, -5, -5, -5, -5]))
+    path = tmp_path_factory.mktemp("model") / "untrained.safetensors"
+    save_model(path, system, {})
+    return path

@@ -1,0 +1,132 @@
+"""The scene player over DDS: a file arrives whole, described and stamped, and then the player ends."""
+
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
+
+from audio_common_msgs.msg import AudioDataStamped, AudioInfo  # noqa: E402
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+
+from seld_overlap_ros.nodes import convert, scene_player  # noqa: E402
+from seld_overlap_ros.streaming.pcm import AudioFormat, decode  # noqa: E402
+
+pytestmark = pytest.mark.ros
+RATE = 8000
+SECOND = 1_000_000_000
+
+
+class Listener:
+    """A node in a context and a thread of its own that keeps what is played."""
+
+    def __init__(self, reliability):
+        self.chunks, self.infos = [], []
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self._node = rclpy.create_node("listener", context=self._context)
+        qos = QoSProfile(depth=1000, reliability=reliability)
+        self._node.create_subscription(AudioDataStamped, "audio_stamped", self.chunks.append, qos)
+        self._node.create_subscription(AudioInfo, "audio_info", self.infos.append, 10)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self):
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return
+
+    def close(self):
+        self._executor.shutdown()
+        self._thread.join(10)
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+
+@pytest.fixture
+def listen():
+    listeners = []
+
+    def started(reliability=ReliabilityPolicy.BEST_EFFORT):
+        listeners.append(Listener(reliability))
+        return listeners[-1]
+
+    yield started
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.fixture
+def scene(tmp_path):
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (6 * RATE, 3)).astype(np.float32)
+    soundfile.write(tmp_path / "scene.flac", samples, RATE, subtype="PCM_24")
+    return tmp_path / "scene.flac", samples
+
+
+def play(**parameters) -> int:
+    words = (word for name, value in parameters.items() for word in ("-p", f"{name}:={value}"))
+    return scene_player.main(["--ros-args", *words])
+
+
+@pytest.mark.parametrize("sample_format", ["S16LE", "F32LE"])
+@pytest.mark.parametrize("reliability", [ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE])
+def test_a_file_arrives_whole_and_the_player_ends(listen, scene, sample_format, reliability):
+    path, samples = scene
+    listener = listen(reliability)
+    assert play(file=path, rate=10.0, sample_format=sample_format, frame_id="head") == 0
+    info = listener.infos[0]
+    assert (info.channels, info.sample_rate, info.sample_format, info.coding_format) == (3, RATE, sample_format, "wave")
+    width = {"S16LE": 16, "F32LE": 32}[sample_format]
+    assert info.bitrate == 3 * RATE * width
+    audio = AudioFormat(info.channels, info.sample_rate, info.sample_format, info.coding_format)
+    chunks = [decode(convert.from_audio(message)[1], audio) for message in listener.chunks]
+    played = np.concatenate(chunks)
+    assert len(played) == len(samples) + RATE
+    np.testing.assert_allclose(played[: len(samples)], samples, atol=2**-15)
+    assert not played[len(samples) :].any()
+    stamps = np.array([convert.from_audio(message)[0] for message in listener.chunks])
+    starts = np.concatenate([[0], np.cumsum([len(chunk) for chunk in chunks])[:-1]])
+    np.testing.assert_array_equal(stamps - stamps[0], starts * SECOND // RATE)
+    assert {message.header.frame_id for message in listener.chunks} == {"head"}
+
+
+def test_it_waits_for_all_listeners_that_it_is_told_of(listen, scene):
+    path, _ = scene
+    first, late = listen(), []
+    timer = threading.Timer(1.5, lambda: late.append(listen()))
+    timer.start()
+    assert play(file=path, rate=20.0, listeners=2) == 0
+    timer.join()
+    assert len(late[0].chunks) == len(first.chunks) == 70
+
+
+def test_without_a_listener_it_says_so_and_plays(scene, monkeypatch, capfd):
+    monkeypatch.setattr(scene_player, "LISTENER_WAIT_S", 0.2)
+    assert play(file=scene[0], rate=50.0) == 0
+    assert "fewer than 1 subscribers of /audio_stamped after 0.2 s: playing all the same" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({}, "nothing to play, or two: set either file, or device"),
+        ({"file": "a.wav", "device": "default"}, "nothing to play, or two"),
+        ({"file": "nowhere.wav"}, "nowhere.wav cannot be played"),
+    ],
+)
+def test_what_cannot_be_played_ends_in_a_sentence(parameters, sentence, capfd):
+    assert play(**parameters) == 1
+    said = capfd.readouterr().err
+    assert sentence in said
+    assert len(said.splitlines()) == 1
+
+
+def test_an_unknown_sample_format_ends_in_a_sentence(scene, capfd):
+    assert play(file=scene[0], sample_format="U8") == 1
+    assert "unknown sample format 'U8': let the source send one of S16LE" in capfd.readouterr().err
