@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Optional
@@ -17,22 +17,30 @@ data_app = typer.Typer(no_args_is_help=True, help="Sounds, rooms and mixtures to
 app.add_typer(data_app, name="data")
 
 DataFolder = Annotated[Path, typer.Option(help="Folder that holds everything made for training.")]
+ArrayName = Annotated[str, typer.Option(help="Name of a shipped array, or a YAML file.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that draw mixtures beside the one that writes them.")]
 RecipeName = Annotated[str, typer.Option(help="Name of a shipped recipe, or a YAML file.")]
 
 
-def recipe_path(name: str) -> Path:
-    """Path of a shipped recipe's name, or of a file."""
-    shipped = Path(str(resources.files("seld_overlap_ros") / "training" / "recipes" / f"{name}.yaml"))
-    return shipped if shipped.is_file() else Path(name)
+def shipped(kind: str, name: str) -> Path:
+    """Path of what is shipped in a folder of the package under a name, or of the user's own file."""
+    path = Path(str(resources.files("seld_overlap_ros"))) / kind / f"{name}.yaml"
+    return path if path.is_file() else Path(name)
+
+
+def bar(title: str) -> Callable[[Iterable], Iterable]:
+    """Shows how far a loop is."""
+    return lambda items: track(items if hasattr(items, "__len__") else list(items), title)
 
 
 @data_app.command()
-def sounds(folder: DataFolder = Path("data"), classes: Annotated[Optional[list[str]], typer.Option(
-               "--class", help="Only these classes (may be repeated); all 75 without it.")] = None,
-           packages: Annotated[Optional[Path], typer.Option(
-               help="Folder to look for Debian packages in and to keep them; else they are deleted after use.")] = None) -> None:
+def sounds(
+    folder: DataFolder = Path("data"),
+    classes: Annotated[Optional[list[str]], typer.Option("--class", help="Only this class; may be repeated.")] = None,
+    packages: Annotated[Optional[Path], typer.Option(help="Where Debian packages are, and are kept.")] = None,
+) -> None:
     """Fetch the Debian packages that hold the sounds, and cut the labelled clips; started again, it goes on."""
-    from seld_overlap_ros.data.sounds import fetch_sounds
+    from seld_overlap_ros.data.fetch import fetch_sounds
 
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as bar:
         task = bar.add_task("sounds", total=None)
@@ -48,61 +56,131 @@ def sounds(folder: DataFolder = Path("data"), classes: Annotated[Optional[list[s
 
 
 @data_app.command()
-def rooms(folder: DataFolder = Path("data"), train: int = 60, val: int = 10, test: int = 10) -> None:
-    """Simulate the rooms of each split for the paper's array."""
-    from seld_overlap_ros.config import FrontEnd, MicrophoneArray, uniform_azimuths
+def check(folder: DataFolder = Path("data")) -> None:
+    """Look, by content, for recordings that lie in two splits, and say which; by split and by group."""
+    from seld_overlap_ros.data.duplicates import SAME_RECORDING, check_splits
+    from seld_overlap_ros.data.sounds import SoundsError
+
+    found = 0
+    for column, by_group in (("split", False), ("split_by_group", True)):
+        with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as shown:
+            task = shown.add_task(column, total=None)
+            try:
+                pairs = check_splits(folder / "sounds", by_group, progress=lambda done, total: shown.update(
+                    task, completed=done, total=total))  # noqa: B023
+            except SoundsError as error:
+                typer.echo(f"seld-overlap data check: {error}", err=True)
+                raise typer.Exit(2) from error
+        for pair in pairs:
+            one, other = (f"{clip.source} ({clip.split})" for clip in (pair.first, pair.second))
+            typer.echo(f"{column}: {one} and {other} are one recording (correlation {pair.correlation:.2f})")
+        found += len(pairs)
+        if not pairs:
+            typer.echo(f"{column}: no recording lies in two splits (no two clips correlate above {SAME_RECORDING}).")
+    raise typer.Exit(1 if found else 0)
+
+
+@data_app.command(name="import")
+def import_(
+    layout: Annotated[str, typer.Argument(help="folder (one per class), esc50, fsd50k, urbansound8k or dcase.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the recordings.")],
+    into: Annotated[Optional[Path], typer.Option(
+        help="Folder to add them to; data/sounds without it, data/recordings for the scenes of dcase.")] = None,
+    licence: Annotated[str, typer.Option(help="Their licence, where the layout does not say.")] = "",
+) -> None:
+    """Take over recordings of your own, or a known data set; what cannot be used is named."""
+    from seld_overlap_ros.data.corpora import CorpusError, import_corpus
+
+    into = into or Path("data") / ("recordings" if layout == "dcase" else "sounds")
+    try:
+        report = import_corpus(layout, folder, into, licence, bar("import"))
+    except CorpusError as error:
+        typer.echo(f"seld-overlap data import: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo("\n".join([*report.skipped, report.summary()]))
+    raise typer.Exit(0 if report.taken else 1)
+
+
+@data_app.command()
+def rooms(folder: DataFolder = Path("data"), array: ArrayName = "circle_8", train: int = 60, val: int = 10,
+          test: int = 10) -> None:
+    """Simulate, for an array, the rooms and the background noise of each split, and one bank without any echo."""
+    from seld_overlap_ros.config import FrontEnd
+    from seld_overlap_ros.data.sounds import load_noise
+    from seld_overlap_ros.simulation.arrays import load_array
+    from seld_overlap_ros.simulation.noise import make_noise
     from seld_overlap_ros.simulation.rooms import make_bank
 
-    for split, n_rooms in (("train", train), ("val", val), ("test", test)):
-        bank = make_bank(split, n_rooms, MicrophoneArray.circular(), uniform_azimuths(), FrontEnd().sample_rate,
-                         track=lambda it, split=split: track(list(it), f"rooms/{split}"))
+    microphones, azimuths = load_array(shipped("arrays", array))
+    rate = FrontEnd().sample_rate
+    for split, n_rooms in (("train", train), ("val", val), ("test", test), ("anechoic", 1)):
+        anechoic = split == "anechoic"
+        bank = make_bank(split, n_rooms, microphones, azimuths, rate, anechoic=anechoic, track=bar(f"rooms of {split}"))
         bank.save(folder / "rooms" / split)
+        # validation shares the recordings, not the tracks: too few are free to be used in three ways
+        recordings = load_noise(folder / "sounds", "test" if split in ("test", "anechoic") else "train")
+        n_tracks = min(n_rooms, 32)  # 8 MB each
+        noise = make_noise(split, n_tracks, [noise.samples for noise in recordings], microphones, rate,
+                           bar(f"noise of {split}"))
+        noise.save(folder / "rooms" / split)
 
 
 @data_app.command()
 def mix(folder: DataFolder = Path("data"), recipe: RecipeName = "first", name: str = "mixtures",
-        train: int = 4000, val: int = 400, test: int = 400) -> None:
+        train: int = 4000, val: int = 400, test: int = 400, workers: Workers = 2) -> None:
     """Store labelled mixtures of the recipe's classes for each split."""
-    from seld_overlap_ros.config import FrontEnd
-    from seld_overlap_ros.data.sounds import load_clips, load_noise
-    from seld_overlap_ros.simulation.rooms import RoomBank
+    from seld_overlap_ros.simulation.fresh import load_fresh
     from seld_overlap_ros.simulation.store import make_store
     from seld_overlap_ros.training.recipe import load_recipe
 
-    labels = load_recipe(recipe_path(recipe)).labels
+    labels = load_recipe(shipped("training/recipes", recipe)).labels
     for split, n_mixtures in (("train", train), ("val", val), ("test", test)):
-        clips = defaultdict(list)
-        for clip in load_clips(folder / "sounds", split, classes=labels):
-            clips[clip.label].append(clip)
-        noises = [noise.samples for noise in load_noise(folder / "sounds", "test" if split == "test" else "train")]
-        make_store(folder / name / split, split, n_mixtures, clips, RoomBank.load(folder / "rooms" / split), noises,
-                   FrontEnd().window_samples, track=lambda it, split=split: track(list(it), f"{name}/{split}"))
+        fresh = load_fresh(folder, split, n_mixtures, labels)
+        make_store(folder / name / split, fresh, workers, bar(f"{name}/{split}"))
+
+
+@data_app.command()
+def card(folder: DataFolder = Path("data"), mixtures: Path = Path("data/mixtures"),
+         page: Path = Path("docs/data.md")) -> None:
+    """Write the data card: classes, licences, and what the stored mixtures are like, with pictures."""
+    from seld_overlap_ros.data_card import write_card
+
+    write_card(folder, mixtures, page)
 
 
 @data_app.command()
 def scene(script: Annotated[Path, typer.Argument(help="YAML file that says what sounds where and when.")],
           out: Annotated[Path, typer.Argument(help="FLAC file to write; the truth goes beside it.")],
-          folder: DataFolder = Path("data")) -> None:
+          folder: DataFolder = Path("data"), array: ArrayName = "circle_8") -> None:
     """Make a long labelled scene from a script, with clips that no training has heard (the test split)."""
-    from seld_overlap_ros.config import FrontEnd, MicrophoneArray
+    from seld_overlap_ros.config import FrontEnd
     from seld_overlap_ros.data.sounds import load_clips, load_noise
+    from seld_overlap_ros.simulation.arrays import load_array
     from seld_overlap_ros.simulation.scene import load_script, play_script, write_scene
 
     clips, noises = load_clips(folder / "sounds", "test"), load_noise(folder / "sounds", "test")
-    samples, truth = play_script(load_script(script), clips, noises, MicrophoneArray.circular(), FrontEnd().sample_rate)
+    microphones, _ = load_array(shipped("arrays", array))
+    samples, truth = play_script(load_script(script), clips, noises, microphones, FrontEnd().sample_rate)
     write_scene(samples, truth, out)
 
 
 @app.command()
 def train(folder: DataFolder = Path("data"), recipe: RecipeName = "first", name: str = "mixtures",
+          fresh: Annotated[bool, typer.Option(help="Draw others in every epoch, as many as stored.")] = False,
           out: Path = Path("data/runs/first"), seed: int = 0) -> None:
     """Train the overlapped system through its stages; started again, it goes on where it was."""
     from seld_overlap_ros.config import SystemConfig
+    from seld_overlap_ros.simulation.fresh import load_fresh
+    from seld_overlap_ros.simulation.store import MixtureStore
     from seld_overlap_ros.training.recipe import load_recipe
+    from seld_overlap_ros.training.train import Mixtures
     from seld_overlap_ros.training.train import train as train_all
 
-    loaded = load_recipe(recipe_path(recipe))
-    train_all(loaded, SystemConfig(labels=loaded.labels, width=loaded.width), folder / name, out, seed=seed)
+    loaded = load_recipe(shipped("training/recipes", recipe))
+    stored, val = (MixtureStore.load(folder / name / split) for split in ("train", "val"))
+    mixtures = Mixtures(load_fresh(folder, "train", len(stored), loaded.labels) if fresh else stored, val)
+    config = SystemConfig(loaded.labels, width=loaded.width, array=val.array, azimuths=val.azimuths)
+    train_all(loaded, config, mixtures, out, seed=seed)
 
 
 @app.command(epilog="For example: seld-overlap up full file:=recording.wav hop:=1.0")
@@ -142,7 +220,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and 
     try:
         matching = play(Path(str(resources.files("seld_overlap_ros") / "scenes" / "demo.flac")), out)
     except DemoError as error:
-        console.print(f"seld-overlap demo: {error}", style="red", markup=False)
+        Console(stderr=True, soft_wrap=True).print(f"seld-overlap demo: {error}", style="red", markup=False)
         raise typer.Exit(1) from error
     console.print("\nThe truth, and what was heard of it:", summary(matching), sep="\n")
     console.print(f"In all: {in_words(matching)}.\n", style="bold")
@@ -161,6 +239,7 @@ def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a
           limit: Annotated[Optional[int], typer.Option(help="Only the first so many.")] = None) -> None:
     """Score a model on stored mixtures: the paper's count, and what lies behind it, as JSON."""
     import json
+    from dataclasses import replace
 
     from seld_overlap_ros.evaluation.scores import score as score_all
     from seld_overlap_ros.hearing import Hearing
@@ -168,7 +247,7 @@ def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a
     from seld_overlap_ros.simulation.store import MixtureStore
 
     store = MixtureStore.load(mixtures)
-    store = MixtureStore(store.mixtures, store.stems, store.truth[:limit])
+    store = replace(store, truth=store.truth[:limit])
     hearing = Hearing(load_model(model), always_strongest=True)  # every mixture holds a sound
-    scores = score_all(hearing, store, lambda it: track(list(it), "mixtures"))
+    scores = score_all(hearing, store, bar("mixtures"))
     print(json.dumps(scores.to_dict(), indent=2))

@@ -1,18 +1,23 @@
-"""Where a player's audio comes from: a sound file of any length, or a microphone."""
+"""Where a player's audio comes from: a sound file of any length, or a microphone.
+
+Both are asked now and then for the chunks that are due: stamp of the first sample [ns since 1970] and samples (n, M)
+float32.
+"""
 
 from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import soundfile
 
+from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError
 
+SECOND = 1_000_000_000  # [ns]
 # A listener with the default window of 4.112 s and a hop of up to a second has heard all of a file this long.
 SHORTEST_S = 5.2
 
@@ -21,30 +26,83 @@ class SoundFile:
     """A WAV or FLAC file, read piece by piece. Raises AudioError if it cannot be opened."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             self._file = soundfile.SoundFile(path)
         except (soundfile.SoundFileError, OSError) as error:
-            raise AudioError("file", f"{path} cannot be played ({error}): give a WAV or FLAC file") from error
+            raise self._unplayable(error) from error
         self.channels: int = self._file.channels
         self.sample_rate: int = self._file.samplerate  # [Hz]
 
     def chunks(self, chunk_s: float, tail_s: float) -> Iterator[np.ndarray]:
-        """Samples (n, M) float32 of chunk_s each, then silence: tail_s, and what is missing to SHORTEST_S."""
+        """Samples (n, M) float32 of chunk_s each, then silence: tail_s, and what is missing to SHORTEST_S.
+
+        Raises AudioError where the file cannot be read on.
+        """
         size = max(1, round(chunk_s * self.sample_rate))
         n_played = 0
         with self._file:
-            while len(chunk := self._file.read(size, dtype="float32", always_2d=True)):
+            while len(chunk := self._read(size)):
                 n_played += len(chunk)
                 yield chunk
         n_silent = max(round(tail_s * self.sample_rate), round(SHORTEST_S * self.sample_rate) - n_played)
         for start in range(0, n_silent, size):
             yield np.zeros((min(size, n_silent - start), self.channels), np.float32)
 
+    def _read(self, size: int) -> np.ndarray:
+        try:
+            return self._file.read(size, dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise self._unplayable(error) from error
+
+    def _unplayable(self, error: Exception) -> AudioError:
+        return AudioError("file", f"{self._path} cannot be played ({error}): give a WAV or FLAC file")
+
+
+class FilePlayer:
+    """Plays a sound file against the clock: a chunk is due when its last sample has sounded, as from a microphone."""
+
+    def __init__(
+        self,
+        file: SoundFile,
+        chunk_s: float,
+        tail_s: float,
+        rate: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`rate`: how many times faster than real time; the stamps advance with the samples all the same."""
+        self.channels, self.sample_rate = file.channels, file.sample_rate
+        self._chunks = file.chunks(chunk_s, tail_s)
+        self._rate, self._clock = rate, clock
+        self._n_played = 0  # samples
+        self._next = next(self._chunks, None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all was played."""
+        return self._next is None
+
+    def start(self, stamp_ns: int) -> None:
+        """Begin now, with this stamp for the first sample."""
+        self._start_ns, self._started = stamp_ns, self._clock()
+
+    def due(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The chunks that have become due since the last call."""
+        n_due = (self._clock() - self._started) * self._rate * self.sample_rate
+        while self._next is not None and self._n_played + len(self._next) <= n_due:
+            chunk, stamp_ns = self._next, self._start_ns + self._n_played * SECOND // self.sample_rate
+            self._n_played += len(chunk)
+            self._next = next(self._chunks, None)
+            yield stamp_ns, chunk
+
 
 class Microphone:
     """A capture device through sounddevice (PortAudio). Raises AudioError if there is none or it cannot be opened."""
 
-    def __init__(self, device: str, channels: int, sample_rate: int, chunk_s: float) -> None:
+    finished = False  # it never ends
+
+    def __init__(self, device: str, channels: int, sample_rate: int, chunk_s: float, notices: Notices) -> None:
+        """`device`: sounddevice's number or (part of the) name, or "default" for the system's."""
         try:
             import sounddevice
         except ImportError as error:
@@ -52,11 +110,12 @@ class Microphone:
         except OSError as error:
             raise AudioError("device", "no microphone without PortAudio: sudo apt install libportaudio2") from error
         self.channels, self.sample_rate = channels, sample_rate
-        self.n_overflows = 0
-        self._chunks: queue.Queue[tuple[int, np.ndarray]] = queue.Queue()
+        self._notices = notices
+        self._n_overflows = self._n_overflows_said = 0
+        self._chunks: queue.SimpleQueue[tuple[int, np.ndarray]] = queue.SimpleQueue()
         try:
             self._stream = sounddevice.InputStream(
-                device=int(device) if device.isdigit() else device or None,
+                device=None if device == "default" else int(device) if device.isdigit() else device,
                 channels=channels,
                 samplerate=sample_rate,
                 blocksize=max(1, round(chunk_s * sample_rate)),
@@ -64,28 +123,29 @@ class Microphone:
                 callback=self._captured,
             )
         except (sounddevice.PortAudioError, ValueError) as error:
-            name = repr(device) if device else "the default device"
             raise AudioError(
                 "device",
-                f"{name} cannot capture {channels} channels at {sample_rate} Hz ({error}): "
+                f"{device!r} cannot capture {channels} channels at {sample_rate} Hz ({error}): "
                 "`python -m sounddevice` lists the devices",
             ) from error
 
-    def __enter__(self) -> Microphone:
+    def start(self, stamp_ns: int) -> None:
+        """Begin now. The stamps are the capture times; stamp_ns is for players of files."""
         self._stream.start()
-        return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Let go of the device."""
         self._stream.close()
 
-    def read(self, timeout_s: float) -> tuple[int, np.ndarray] | None:
-        """Time of the first sample [ns since 1970] and samples (n, M) float32; None if nothing came in time."""
-        try:
-            return self._chunks.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
+    def due(self) -> Iterator[tuple[int, np.ndarray]]:
+        """The chunks that were captured since the last call."""
+        if self._n_overflows > self._n_overflows_said:
+            self._n_overflows_said = self._n_overflows
+            self._notices("overflow", "the microphone was read too late and audio is lost: set a longer chunk")
+        while not self._chunks.empty():
+            yield self._chunks.get()
 
     def _captured(self, samples: np.ndarray, n: int, times: object, status: object) -> None:
         age_s = max(0.0, times.currentTime - times.inputBufferAdcTime)
-        self.n_overflows += bool(status)
+        self._n_overflows += bool(status)
         self._chunks.put((time.time_ns() - round(age_s * 1e9), samples.copy()))

@@ -1,0 +1,1 @@
+"""The ROS nodes. Each is thin: message to array, one call into the library, array to message."""

@@ -1,0 +1,149 @@
+"""Messages to arrays and back, and nothing else."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from seld_overlap.msg import ClassHypothesis, LabelTable, SeparatedSource, SoundEvent, SoundEventArray
+from std_msgs.msg import Header
+
+try:
+    from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
+except ImportError as error:  # another package of that name has AudioStamped in its place
+    raise ImportError(
+        "the messages of ros-drivers/audio_common are needed (AudioDataStamped); the audio_common_msgs found here are "
+        "missing or others of that name: install ros-$ROS_DISTRO-audio-common-msgs and leave the other one out"
+    ) from error
+
+from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.streaming.pcm import AudioFormat, encode
+from seld_overlap_ros.streaming.tracks import TrackedSound
+
+SECOND = 1_000_000_000  # [ns]
+LAST_NS = 2**31 * SECOND - 1  # a Time holds no later one
+N_HYPOTHESES = 5
+
+
+def to_ns(time: Time) -> int:
+    """Nanoseconds of a stamp."""
+    return time.sec * SECOND + time.nanosec
+
+
+def to_time(ns: int) -> Time:
+    """The reverse of `to_ns`; what lies beyond the range of a stamp becomes its last."""
+    sec, nanosec = divmod(min(ns, LAST_NS), SECOND)
+    return Time(sec=sec, nanosec=nanosec)
+
+
+def to_duration(ns: int) -> Duration:
+    """Nanoseconds to a message."""
+    sec, nanosec = divmod(ns, SECOND)
+    return Duration(sec=sec, nanosec=nanosec)
+
+
+def to_header(stamp_ns: int, frame_id: str) -> Header:
+    """Stamp [ns] and frame to a message."""
+    return Header(stamp=to_time(stamp_ns), frame_id=frame_id)
+
+
+def to_audio(stamp_ns: int, frame_id: str, samples: np.ndarray, sample_format: str) -> AudioDataStamped:
+    """Samples (n, M) float32, stamp_ns the first one's, to a chunk. Raises AudioError on an unknown format."""
+    # An array.array is taken as it is; of bytes or a list rclpy checks every element.
+    data = array.array("B", encode(samples, sample_format))
+    return AudioDataStamped(header=to_header(stamp_ns, frame_id), audio=AudioData(data=data))
+
+
+def from_audio(message: AudioDataStamped) -> tuple[int, np.ndarray]:
+    """A chunk's stamp [ns], 0 for none, and its bytes (n,) uint8, not copied."""
+    return to_ns(message.header.stamp), np.frombuffer(message.audio.data, np.uint8)
+
+
+def to_audio_info(audio: AudioFormat) -> AudioInfo:
+    """What a format says, as the message that goes beside the chunks."""
+    return AudioInfo(
+        channels=audio.channels,
+        sample_rate=audio.sample_rate,
+        sample_format=audio.sample_format,
+        bitrate=8 * audio.frame_bytes * audio.sample_rate,
+        coding_format=audio.coding,
+    )
+
+
+def to_label_table(stamp_ns: int, frame_id: str, model: str, config: SystemConfig) -> LabelTable:
+    """What a model can tell apart."""
+    return LabelTable(
+        header=to_header(stamp_ns, frame_id),
+        model=model,
+        labels=list(config.labels),
+        azimuths=array.array("f", config.azimuths),
+    )
+
+
+def to_hypotheses(class_scores: np.ndarray, labels: Sequence[str]) -> list[ClassHypothesis]:
+    """Scores (C,) and names -> the best N_HYPOTHESES classes, by falling score."""
+    best = np.argsort(-class_scores, kind="stable")[:N_HYPOTHESES]
+    return [ClassHypothesis(class_id=int(c), label=labels[c], score=float(class_scores[c])) for c in best]
+
+
+def to_event(header: Header, sound: TrackedSound, config: SystemConfig) -> SoundEvent:
+    """A sound of the window whose stamp the header carries."""
+    return SoundEvent(
+        header=header,
+        id=sound.id,
+        azimuth=config.azimuths[sound.direction],
+        azimuth_resolution=config.azimuth_resolution,
+        direction_score=sound.direction_score,
+        hypotheses=to_hypotheses(sound.class_scores, config.labels),
+        onset=to_time(sound.onset_ns),
+        duration=to_duration(sound.duration_ns),
+    )
+
+
+def to_event_array(header: Header, sounds: Sequence[TrackedSound], config: SystemConfig) -> SoundEventArray:
+    """All sounds of the window whose stamp the header carries."""
+    front_end = config.front_end
+    return SoundEventArray(
+        header=header,
+        window=to_duration(front_end.window_samples * SECOND // front_end.sample_rate),
+        events=[to_event(header, sound, config) for sound in sounds],
+    )
+
+
+def to_separated(header: Header, sound: TrackedSound, config: SystemConfig) -> SeparatedSource:
+    """A sound of the window whose stamp the header carries, with its waveform."""
+    return SeparatedSource(
+        header=header,
+        event=to_event(header, sound, config),
+        sample_rate=config.front_end.sample_rate,
+        samples=array.array("f", sound.samples.astype(np.float32).tobytes()),
+    )
+
+
+def to_seconds(time: Time | Duration) -> float:
+    """Seconds of a stamp or a duration."""
+    return time.sec + time.nanosec / SECOND
+
+
+def from_event(message: SoundEvent) -> Event:
+    """The likeliest reading of a sound, its onset in the time of the stamps. Raises ValueError if there is none."""
+    if not message.hypotheses:
+        raise ValueError(f"sound {message.id} names no class")
+    best = message.hypotheses[0]
+    return Event(
+        id=message.id,
+        azimuth=message.azimuth,
+        label=best.label,
+        onset_s=to_seconds(message.onset),
+        duration_s=to_seconds(message.duration),
+        score=best.score,
+    )
+
+
+def from_separated(message: SeparatedSource) -> tuple[int, float, np.ndarray, int]:
+    """Id of a sound, stamp of its first sample [s], samples (n,) float32 and their rate [Hz]."""
+    samples = np.asarray(message.samples, np.float32)
+    return message.event.id, to_seconds(message.header.stamp), samples, message.sample_rate

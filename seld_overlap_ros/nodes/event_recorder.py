@@ -1,0 +1,103 @@
+"""Shows the sounds in the terminal while they are heard, and leaves them as files: events.json and a WAV for each."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from audio_common_msgs.msg import AudioDataStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rich.console import Console
+from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
+from soundfile import SoundFileError
+
+from seld_overlap_ros.evaluation.recording import Recording
+from seld_overlap_ros.evaluation.terminal import Display
+from seld_overlap_ros.graphs import EVENT_RECORDER
+from seld_overlap_ros.nodes import convert
+from seld_overlap_ros.nodes.running import RunnableNode, run
+from seld_overlap_ros.streaming.notices import Notices
+
+AUDIO_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+QOS = QoSProfile(depth=50)  # a window may bring a dozen separated sounds at once
+
+
+class EventRecorder(RunnableNode):
+    """Listens to `events`, `separated`, `labels` and, for time 0, `audio_stamped`; writes when it ends."""
+
+    def __init__(self) -> None:
+        super().__init__(EVENT_RECORDER)
+        self._folder = new_folder(self.value("folder"))
+        self._recording = Recording()
+        self._console = Console()
+        self._display = Display(self._console)
+        self._notices = Notices(self.get_logger().warning)
+        self._last: float | None = None  # when something came
+        self.create_subscription(AudioDataStamped, "audio_stamped", self._on_audio, AUDIO_QOS)
+        self.create_subscription(SoundEventArray, "events", self._on_events, QOS)
+        self.create_subscription(SeparatedSource, "separated", self._on_separated, QOS)
+        self.create_subscription(LabelTable, "labels", self._on_labels, LATCHED_QOS)
+        self.create_timer(0.2, self._on_watch)
+
+    def close(self) -> None:
+        self._display.close()
+        # Not with the logger: it wants the network, which may be gone by now.
+        try:
+            self._recording.write(self._folder)
+        except (OSError, SoundFileError) as error:
+            sys.exit(f"event_recorder: the recording is lost, as {self._folder} cannot be written: {error}")
+        n_sounds = len(self._recording.events())
+        self._console.print(f"{n_sounds} sounds recorded in {self._folder}", highlight=False, markup=False)
+
+    def _on_audio(self, message: AudioDataStamped) -> None:
+        self._last = time.monotonic()
+        self._recording.begin(convert.to_seconds(message.header.stamp))
+
+    def _on_events(self, message: SoundEventArray) -> None:
+        self._last = time.monotonic()
+        for event in message.events:
+            try:
+                self._recording.add_event(convert.from_event(event))
+            except ValueError as error:
+                self._notices("event", f"an event is left out: {error}")
+        end_s = convert.to_seconds(message.header.stamp) + convert.to_seconds(message.window)
+        self._display.show(self._recording.events(), self._recording.since_start(end_s))
+
+    def _on_separated(self, message: SeparatedSource) -> None:
+        try:
+            self._recording.add_source(*convert.from_separated(message))
+        except ValueError as error:
+            self._notices("source", f"a separated sound is left out: {error}")
+
+    def _on_labels(self, message: LabelTable) -> None:
+        self._console.print(
+            f"Model {message.model}: {len(message.labels)} classes, {len(message.azimuths)} directions", markup=False
+        )
+
+    def _on_watch(self) -> None:
+        end_after = self.value("end_after")
+        if end_after and self._last is not None and time.monotonic() - self._last > end_after:
+            self.done.set_result(0)
+
+
+def new_folder(name: str) -> Path:
+    """A folder that holds no recording yet, made if need be. Raises ValueError."""
+    folder = Path(name)
+    if (folder / "events.json").exists():
+        raise ValueError(f"{folder} already holds a recording: set the parameter folder to another, or move it away")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"folder {folder} cannot be made ({error}): set the parameter folder to another") from error
+    return folder
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    return run(EventRecorder, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

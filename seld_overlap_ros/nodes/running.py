@@ -1,0 +1,78 @@
+"""What every node here does alike: declare its parameters, run until it is done or told to end, and fail in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import rclpy
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.task import Future
+
+from seld_overlap_ros.graphs import NodeKind, Parameter
+
+
+class RunnableNode(Node):
+    """A node that may end by itself: `done` is set with the exit code then."""
+
+    def __init__(self, kind: NodeKind) -> None:
+        super().__init__(kind.name)
+        self.done: Future = Future()
+        for parameter in kind.parameters:
+            self.declare_parameter(parameter.name, parameter.default, descriptor(parameter))
+
+    def close(self) -> None:
+        """Let go of what is not ROS's, such as threads and files."""
+
+    def value(self, name: str) -> str | int | float:
+        """Value of a declared parameter."""
+        return self.get_parameter(name).value
+
+
+def descriptor(parameter: Parameter) -> ParameterDescriptor:
+    """A parameter's description and bounds for ROS."""
+    described = ParameterDescriptor(
+        name=parameter.name, description=parameter.description, read_only=not parameter.run_time
+    )
+    if parameter.minimum is not None and isinstance(parameter.default, float):
+        described.floating_point_range = [FloatingPointRange(from_value=parameter.minimum, to_value=parameter.maximum)]
+    elif parameter.minimum is not None:
+        described.integer_range = [IntegerRange(from_value=parameter.minimum, to_value=parameter.maximum, step=1)]
+    return described
+
+
+def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) -> int:
+    """Run a node until it is done, or SIGINT or SIGTERM comes. Returns the exit code.
+
+    What a user can mend (parameters, model, audio source: a ValueError) ends in one sentence and code 1.
+    """
+    try:
+        rclpy.init(args=args)
+    except RuntimeError as error:  # rcl's, about ROS arguments and parameter files
+        return _refuse(error)
+    node = None
+    try:
+        node = make_node()
+        rclpy.spin_until_future_complete(node, node.done)
+        return node.done.result() if node.done.done() else 0
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except Exception as error:
+        if not rclpy.ok():
+            return 0  # it was told to end while it was busy with ROS, which then fails
+        if isinstance(error, (ParameterException, ValueError)):
+            return _refuse(error)
+        raise
+    finally:
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _refuse(error: Exception) -> int:
+    get_logger("seld_overlap").fatal(" ".join(str(error).split()))
+    return 1

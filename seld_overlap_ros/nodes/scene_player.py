@@ -1,0 +1,99 @@
+"""Plays a sound file, or a microphone, as the messages of an audio capture node."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from audio_common_msgs.msg import AudioDataStamped, AudioInfo
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from seld_overlap_ros.graphs import SCENE_PLAYER
+from seld_overlap_ros.nodes import convert
+from seld_overlap_ros.nodes.running import RunnableNode, run
+from seld_overlap_ros.streaming.notices import Notices
+from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat
+from seld_overlap_ros.streaming.sources import FilePlayer, Microphone, SoundFile
+
+LISTENER_WAIT_S = 60.0  # a node that loads a network on a small machine needs a while
+SETTLE_S = 0.5  # from the first sign of a listener until it surely hears, and from the last chunk to the end
+INFO_EVERY_S = 1.0
+TAIL_S = 1.0  # of silence, so that a listener whose hop is not longer has a window with the end of the file
+AUDIO_QOS = QoSProfile(depth=100)
+INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class ScenePlayer(RunnableNode):
+    """Publishes `audio_stamped` and, every second, `audio_info`. Is done when the file is; a microphone never is."""
+
+    def __init__(self) -> None:
+        super().__init__(SCENE_PLAYER)
+        self._source = self._open()
+        self._format = AudioFormat(self._source.channels, self._source.sample_rate, self.value("sample_format"))
+        self._audio = self.create_publisher(AudioDataStamped, "audio_stamped", AUDIO_QOS)
+        self._info = self.create_publisher(AudioInfo, "audio_info", INFO_QOS)
+        self._publish_info()
+        self._info_timer = self.create_timer(INFO_EVERY_S, self._publish_info)
+        self._steps = self._play()
+        self._timer = self.create_timer(self._tick_s(), lambda: next(self._steps, None))
+
+    def close(self) -> None:
+        if isinstance(self._source, Microphone):
+            self._source.close()
+
+    def _open(self) -> FilePlayer | Microphone:
+        file, device, chunk_s = self.value("file"), self.value("device"), self.value("chunk")
+        if bool(file) == bool(device):
+            raise AudioError("source", "nothing to play, or two: set either file, or device (`default`, say)")
+        if file:
+            return FilePlayer(SoundFile(Path(file).expanduser()), chunk_s, TAIL_S, self.value("rate"))
+        notices = Notices(self.get_logger().warning)
+        return Microphone(device, self.value("channels"), self.value("sample_rate"), chunk_s, notices)
+
+    def _tick_s(self) -> float:
+        """Twice a chunk, for no chunk to be late by more than half its length; within what timers are good at."""
+        return max(0.002, self.value("chunk") / self.value("rate") / 2)
+
+    def _play(self) -> Iterator[None]:
+        """The whole performance, a moment further with each tick of the timer."""
+        yield from self._wait(self._heard, LISTENER_WAIT_S)
+        if not self._heard():
+            self.get_logger().warning(f"fewer than {self.value('listeners')} subscribers of {self._audio.topic_name} "
+                                      f"after {LISTENER_WAIT_S:g} s: playing all the same")
+        yield from self._wait(lambda: False, SETTLE_S)
+        self.get_logger().info(f"playing {self.value('file') or self.value('device')} to {self._audio.topic_name}")
+        self._source.start(self.get_clock().now().nanoseconds)
+        while not self._source.finished:
+            for stamp_ns, samples in self._source.due():
+                self._publish(stamp_ns, samples)
+            yield
+        yield from self._wait(lambda: False, SETTLE_S)
+        self.done.set_result(0)
+
+    def _wait(self, over: Callable[[], bool], at_most_s: float) -> Iterator[None]:
+        deadline = time.monotonic() + at_most_s
+        while not over() and time.monotonic() < deadline:
+            yield
+
+    def _heard(self) -> bool:
+        return self._audio.get_subscription_count() >= self.value("listeners")
+
+    def _publish(self, stamp_ns: int, samples: np.ndarray) -> None:
+        self._audio.publish(
+            convert.to_audio(stamp_ns, self.value("frame_id"), samples, self._format.sample_format)
+        )
+
+    def _publish_info(self) -> None:
+        self._info.publish(convert.to_audio_info(self._format))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    return run(ScenePlayer, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Starts a graph's processes where ROS has no `launch`: their lines under their names, and an end for all at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from seld_overlap_ros.graphs import Process
+
+END_S = 10.0  # for the processes to end when asked to; then they are killed
+
+
+def command(process: Process) -> list[str]:
+    """The command line that starts a process with this Python."""
+    line = [sys.executable, "-m", process.node.module, "--ros-args", "-r", f"__node:={process.node.name}"]
+    if process.namespace:
+        line += ["-r", f"__ns:=/{process.namespace.strip('/')}"]
+    if process.params_file:
+        line += ["--params-file", process.params_file]
+    for name, value in process.parameters.items():
+        # ROS reads values as YAML, where JSON's quotes keep a text that looks like a number a text.
+        line += ["-p", f"{name}:={json.dumps(value)}"]
+    return line
+
+
+def up(commands: dict[str, Sequence[str]], say: Callable[[str], object] = print) -> int:
+    """Run commands by name until all have ended, one has failed, or SIGINT or SIGTERM comes. Returns the exit code.
+
+    0 if all ended well or a signal asked for the end, else the code of the first that failed. Every line of theirs
+    goes to `say` behind its name.
+    """
+    lines: queue.Queue[tuple[str, str | None]] = queue.Queue()  # None: there will be no more
+    running = {}
+    with signals_raise():
+        try:
+            for name, line in commands.items():
+                running[name] = _start(name, line, lines)
+            return _watch(running, lines, say)
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            end(running, say)
+            _say_rest(running, lines, say)
+
+
+def _start(name: str, line: Sequence[str], lines: queue.Queue) -> subprocess.Popen:
+    process = subprocess.Popen(
+        line,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,  # so that Ctrl-C reaches this process alone, which then ends the others in order
+    )
+    threading.Thread(target=_read, args=(name, process, lines), daemon=True).start()
+    return process
+
+
+def _read(name: str, process: subprocess.Popen, lines: queue.Queue) -> None:
+    with process.stdout:
+        for line in process.stdout:
+            lines.put((name, line.rstrip("\n")))
+    lines.put((name, None))
+
+
+def _watch(running: dict[str, subprocess.Popen], lines: queue.Queue, say: Callable[[str], object]) -> int:
+    while running:
+        name, line = lines.get()
+        if line is not None:
+            say(f"[{name}] {line}")
+        elif code := running.pop(name).wait():
+            say(f"{name} ended with {cause(code)}, so everything ends")
+            return code if code > 0 else 1
+    return 0
+
+
+def cause(code: int) -> str:
+    """What an exit code other than 0 means, for people."""
+    return f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
+
+
+def end(processes: dict[str, subprocess.Popen], say: Callable[[str], object]) -> None:
+    """Ask what still runs to end, wait, and kill what does not; each killed one is told to `say`."""
+    for process in processes.values():
+        if process.poll() is None:
+            process.terminate()
+    deadline = time.monotonic() + END_S
+    for name, process in processes.items():
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            say(f"{name} has not ended within {END_S:g} s and is killed")
+            process.kill()
+            process.wait()
+
+
+def _say_rest(running: dict[str, subprocess.Popen], lines: queue.Queue, say: Callable[[str], object]) -> None:
+    while running:
+        try:
+            name, line = lines.get(timeout=1.0)
+        except queue.Empty:  # something that a process has started holds on to its output
+            return
+        if line is None:
+            del running[name]
+        else:
+            say(f"[{name}] {line}")
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """The first SIGINT or SIGTERM raises KeyboardInterrupt; during the end that follows, more of them change nothing."""
+
+    def interrupt(number: int, frame: object) -> None:
+        for caught in before:
+            signal.signal(caught, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,119 @@
+"""A sound keeps its id from window to window, and its onset and end are those of the sound."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from seld_overlap_ros.config import FrontEnd, SystemConfig
+from seld_overlap_ros.streaming.tracks import SECOND, TrackedSound, Tracks
+
+CONFIG = SystemConfig(labels=("bell", "dog"), front_end=FrontEnd(n_frames=256))
+WINDOW_S = CONFIG.front_end.window_s
+FRAME_S = CONFIG.front_end.hop / CONFIG.front_end.sample_rate
+START_S = 1000.0
+TOLERANCE_S = 2 * FRAME_S
+
+
+@dataclass
+class Source:
+    """What `Hearing` gives for one direction."""
+
+    direction: int
+    log_mag: np.ndarray
+    samples: np.ndarray
+    class_scores: np.ndarray
+    direction_score: float = 0.9
+
+
+def source(window_s: float, sounds: list[tuple[float, float]], direction: int = 0, bell: float = 0.8) -> Source:
+    """A direction of the window that starts at window_s, with sounds from and to [s]."""
+    front_end = CONFIG.front_end
+    times = window_s + (np.arange(front_end.n_frames) + 1) * FRAME_S  # middle of each frame
+    active = np.any([(begin <= times) & (times < end) for begin, end in sounds], axis=0)
+    log_mag = np.zeros((front_end.n_bins, front_end.n_frames), np.float32)
+    log_mag[20:40, active] = 0.9
+    samples = np.ones(front_end.window_samples, np.float32)
+    return Source(direction, log_mag, samples, np.array([bell, 1 - bell], np.float32))
+
+
+def hear(tracks: Tracks, window_s: float, *sources: Source) -> list[TrackedSound]:
+    return tracks.update(round((START_S + window_s) * SECOND), list(sources))
+
+
+@pytest.fixture()
+def tracks() -> Tracks:
+    return Tracks(CONFIG)
+
+
+def windows(seconds: float, hop_s: float = 0.5) -> list[float]:
+    return [k * hop_s for k in range(int(seconds / hop_s))]
+
+
+def test_a_sound_keeps_its_id_its_onset_and_its_end(tracks):
+    begin, end = 3.0, 5.5
+    heard = [
+        sound
+        for at in windows(5)
+        for sound in hear(tracks, at, source(START_S + at, [(START_S + begin, START_S + end)]))
+    ]
+    assert {sound.id for sound in heard} == {1}
+    assert heard[-1].onset_ns / SECOND == pytest.approx(START_S + begin, abs=TOLERANCE_S)
+    assert heard[-1].duration_ns / SECOND == pytest.approx(end - begin, abs=2 * TOLERANCE_S)
+
+
+def test_sounds_from_two_directions_are_two(tracks):
+    for at in windows(2):
+        ids = {
+            sound.direction: sound.id
+            for sound in hear(
+                tracks,
+                at,
+                source(START_S + at, [(START_S + 1, START_S + 4)], direction=0),
+                source(START_S + at, [(START_S + 2, START_S + 5)], direction=3),
+            )
+        }
+    assert len(ids) == 2
+    assert ids[0] != ids[3]
+
+
+def test_a_long_pause_parts_two_sounds_and_their_waveforms(tracks):
+    first, second = hear(tracks, 0, source(START_S, [(START_S + 0.5, START_S + 1), (START_S + 3, START_S + 3.5)]))
+    assert first.id != second.id
+    assert first.onset_ns < second.onset_ns
+    np.testing.assert_array_equal(first.samples + second.samples, 1)
+    middle = round(2.0 * CONFIG.front_end.sample_rate)
+    assert first.samples[: middle - 400].all()
+    assert second.samples[middle + 400 :].all()
+
+
+def test_a_short_pause_parts_nothing(tracks):
+    assert len(hear(tracks, 0, source(START_S, [(START_S + 0.5, START_S + 1), (START_S + 1.4, START_S + 2)]))) == 1
+
+
+def test_a_sound_that_comes_again_later_is_another(tracks):
+    before = hear(tracks, 0, source(START_S, [(START_S + 1, START_S + 2)]))
+    for at in (2.0, 4.0, 6.0):
+        assert not hear(tracks, at)
+    after = hear(tracks, 8, source(START_S + 8, [(START_S + 9, START_S + 10)]))
+    assert [sound.id for sound in before + after] == [1, 2]
+
+
+def test_the_scores_are_the_mean_of_the_windows(tracks):
+    sound_s = (START_S + 2, START_S + 3)
+    hear(tracks, 0, source(START_S, [sound_s], bell=1.0))
+    (sound,) = hear(tracks, 0.5, source(START_S + 0.5, [sound_s], bell=0.5))
+    np.testing.assert_allclose(sound.class_scores, [0.75, 0.25], atol=0.02)
+    assert sound.class_scores.sum() == pytest.approx(1)
+
+
+def test_stamps_that_go_back_start_anew_with_fresh_ids(tracks):
+    before = hear(tracks, 100, source(START_S + 100, [(START_S + 101, START_S + 102)]))
+    after = hear(tracks, 0, source(START_S, [(START_S + 1, START_S + 2)]))
+    assert [sound.id for sound in before + after] == [1, 2]
+    assert after[0].onset_ns / SECOND == pytest.approx(START_S + 1, abs=TOLERANCE_S)
+
+
+def test_silence_holds_no_sound(tracks):
+    assert hear(tracks, 0) == []
+    assert hear(tracks, 0.5, source(START_S + 0.5, [])) == []

@@ -1,0 +1,92 @@
+"""What a graph's description says is what the launch file, `seld-overlap up` and the parameter file go by."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from seld_overlap_ros.cli import app
+from seld_overlap_ros.graphs import GRAPHS, GraphError, find_graph, read_arguments
+from seld_overlap_ros.up import command
+
+FULL = GRAPHS["full"]
+ROOT = Path(__file__).parents[1]
+
+
+def names(**given: str) -> list[str]:
+    return [process.node.name for process in FULL.processes(given)]
+
+
+def test_the_player_comes_with_something_to_play():
+    assert names() == ["full_node"]
+    assert names(file="", device="") == ["full_node"]
+    assert names(file="a.wav") == names(device="default") == ["full_node", "scene_player"]
+
+
+def test_only_what_is_given_is_set_and_in_every_node_that_has_it():
+    full_node, player = FULL.processes({"file": "a.wav", "hop": "1", "frame_id": "head", "namespace": "audio"})
+    assert full_node.parameters == {"hop": 1.0, "frame_id": "head"}
+    assert player.parameters == {"file": "a.wav", "frame_id": "head"}
+    assert isinstance(full_node.parameters["hop"], float)
+    assert full_node.namespace == player.namespace == "audio"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"hoop": "1"}, "no argument hoop here; there are namespace, params_file, model, hop"),
+        ({"hop": "soon"}, "hop must be a number, got 'soon': write for example hop:=0.5"),
+        ({"hop": "nan"}, r"hop must lie in \[0.05, 4\], got nan"),
+        ({"channels": "2.5"}, "channels must be a whole number"),
+        ({"direction_threshold": "2"}, r"direction_threshold must lie in \[0, 1\], got 2"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_in_a_sentence(given, sentence):
+    with pytest.raises(GraphError, match=sentence):
+        FULL.processes(given)
+
+
+def test_arguments_are_read_as_typed():
+    assert read_arguments(["file:=a:=b.wav", "hop:="]) == {"file": "a:=b.wav", "hop": ""}
+    with pytest.raises(GraphError, match="'file=a.wav' sets nothing: write name:=value"):
+        read_arguments(["file=a.wav"])
+    with pytest.raises(GraphError, match="no graph 'fool'; there is full"):
+        find_graph("fool")
+
+
+def test_a_command_sets_what_the_process_says():
+    _, player = FULL.processes({"file": "12", "rate": "2", "params_file": "my.yaml", "namespace": "/audio"})
+    line = command(player)
+    assert line[1:3] == ["-m", "seld_overlap_ros.nodes.scene_player"]
+    assert line[3:] == ["--ros-args", "-r", "__node:=scene_player", "-r", "__ns:=/audio", "--params-file", "my.yaml",
+                        "-p", 'file:="12"', "-p", "rate:=2.0"]
+    assert yaml.safe_load(line[-3].partition(":=")[2]) == "12"  # a text, although it looks like a number
+
+
+def test_the_shipped_parameter_file_says_the_defaults():
+    shipped = yaml.safe_load((ROOT / "config" / "full.yaml").read_text())
+    assert shipped == {
+        f"/**/{node.name}": {"ros__parameters": {parameter.name: parameter.default for parameter in node.parameters}}
+        for node in FULL.nodes
+    }
+
+
+def test_every_node_is_an_entry_point():
+    listed = (ROOT / "setup.cfg").read_text()
+    assert all(f"{node.name} = {node.module}:main" in listed for graph in GRAPHS.values() for node in graph.nodes)
+
+
+def test_every_default_lies_within_its_bounds():
+    for node in FULL.nodes:
+        for parameter in node.parameters:
+            assert parameter.parse(str(parameter.default)) == parameter.default
+
+
+def test_up_lists_the_arguments_and_refuses_others():
+    listed = CliRunner().invoke(app, ["up", "full", "--show-args"])
+    assert listed.exit_code == 0
+    assert all(f"{name}:\n" in listed.output for name in FULL.arguments())
+    refused = CliRunner().invoke(app, ["up", "full", "hoop:=1"])
+    assert refused.exit_code == 2
+    assert "no argument hoop here" in refused.output
