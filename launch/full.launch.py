@@ -42,4 +42,6 @@ def node(process: Process) -> Node:
 
 
 def end_all_after_a_failure(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
-    return Shutdown(reason=f"{event.process_name} ended with exit code {event.returncode}") if event.returncode else None
+    if not event.returncode:
+        return None
+    return Shutdown(reason=f"{event.process_name} ended with exit code {event.returncode}")

@@ -44,7 +44,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class NodeKind:
-    """A node that this package brings: its name, which is also that of its module and executable, and its parameters."""
+    """A node of this package: its name, which its module and its executable bear too, and its parameters."""
 
     name: str
     parameters: tuple[Parameter, ...]
@@ -68,7 +68,7 @@ class Graph:
         """Name -> description of everything that may be given. Nothing must be; empty is not given."""
         described = {
             "namespace": "Namespace of all nodes and topics, such as that of the audio_capture node (audio).",
-            "params_file": "ROS parameter file with what the arguments leave open, such as the shipped config/full.yaml.",
+            "params_file": "ROS parameter file with what the arguments leave open, like the shipped config/full.yaml.",
         }
         for parameter in self._parameters().values():
             default = repr(parameter.default) if parameter.default != "" else "empty"
@@ -141,7 +141,7 @@ SCENE_PLAYER = NodeKind(
     (
         Parameter("file", "", "WAV or FLAC file to play."),
         Parameter(
-            "device", "", "Microphone to capture from, by sounddevice's number or name, or `default`; instead of a file."
+            "device", "", "Microphone to capture from, by sounddevice's number or name, or `default`; not with a file."
         ),
         Parameter("rate", 1.0, "How many times faster than real time a file is played.", 0.01, 100.0),
         Parameter("channels", 8, "Channels to capture from the microphone.", 1, 255),

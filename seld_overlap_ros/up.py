@@ -118,7 +118,7 @@ def _say_rest(running: dict[str, subprocess.Popen], lines: queue.Queue, say: Cal
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """The first SIGINT or SIGTERM raises KeyboardInterrupt; during the end that follows, more of them change nothing."""
+    """The first SIGINT or SIGTERM raises KeyboardInterrupt; during the end that follows, more change nothing."""
 
     def interrupt(number: int, frame: object) -> None:
         for caught in before:

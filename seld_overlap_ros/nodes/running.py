@@ -1,4 +1,4 @@
-"""What every node here does alike: declare its parameters, run until it is done or told to end, and fail in a sentence."""
+"""What every node here does alike: declare its parameters, run until done or told to end, fail in a sentence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.task import Future
@@ -55,8 +55,9 @@ def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) ->
         return _refuse(error)
     node = None
     try:
+        executor = SingleThreadedExecutor()  # first: one that a signal finds half made complains when it is collected
         node = make_node()
-        rclpy.spin_until_future_complete(node, node.done)
+        rclpy.spin_until_future_complete(node, node.done, executor)
         return node.done.result() if node.done.done() else 0
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0

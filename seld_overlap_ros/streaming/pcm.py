@@ -15,7 +15,7 @@ RATES = (1000, 768000)  # [Hz]
 
 
 class AudioError(ValueError):
-    """Audio that cannot be used; the sentence says what was wrong with it and the way out. `kind` is one word for it."""
+    """Audio that cannot be used; the sentence says what was wrong and the way out. `kind` is one word for it."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)

@@ -8,6 +8,7 @@ the same when it comes from the same direction and its time overlaps with what i
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -190,7 +191,7 @@ class Tracks:
         rate = self.config.front_end.sample_rate
         middles = [
             ((a.end_ns + b.start_ns) // 2 - a.window_ns) * rate // SECOND
-            for a, b in zip(sightings, sightings[1:], strict=False)
+            for a, b in pairwise(sightings)
         ]
         parts = np.zeros((len(sightings), len(samples)), samples.dtype)
         for part, first, last in zip(parts, [0, *middles], [*middles, len(samples)], strict=True):
