@@ -14,6 +14,7 @@ from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
 
 from seld_overlap_ros.graphs import FULL_NODE
 from seld_overlap_ros.hearing import Hearing
+from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.running import RunnableNode, run
@@ -45,6 +46,7 @@ class FullNode(RunnableNode):
     def __init__(self) -> None:
         super().__init__(FULL_NODE)
         use_cores_in_peace()
+        keep_freed_memory()
         self._notices = Notices(self.get_logger().warning)
         self._hearing = Hearing(load_model(self.value("model")), self.value("direction_threshold"))
         self._config = self._hearing.config
