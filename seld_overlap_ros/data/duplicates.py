@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -38,10 +39,14 @@ def check_splits(
     """Pairs of clips above the threshold that lie in different splits, most alike first; none when all is well."""
     clips = load_clips(folder, by_group=by_group)
     by_split = [[clip for clip in clips if clip.split == split] for split in ("train", "val", "test")]
-    found = []
-    for one, other in combinations(by_split, 2):
-        pairs = similar_pairs([c.samples for c in one], [c.samples for c in other], threshold, progress)
+    couples = list(combinations(by_split, 2))
+    total = sum(len(_corners(one, other)) for one, other in couples)
+    found, before = [], 0
+    for one, other in couples:
+        pairs = similar_pairs([c.samples for c in one], [c.samples for c in other], threshold,
+                              progress and partial(_shifted, progress, before, total))  # fmt: skip
         found += [SimilarPair(one[i], other[j], correlation) for i, j, correlation in pairs]
+        before += len(_corners(one, other))
     return sorted(found, key=lambda pair: -pair.correlation)
 
 
@@ -54,7 +59,7 @@ def similar_pairs(
     """(i, j, correlation) of every left (n,) and right (m,) waveform whose correlation exceeds the threshold."""
     left, right = [_emphasised(x) for x in left], [_emphasised(x) for x in right]
     length = fft.next_fast_len(2 * max((len(x) for x in (*left, *right)), default=1), real=True)
-    corners = [(i, j) for j in range(0, len(right), _BLOCK) for i in range(0, len(left), _BLOCK)]
+    corners = _corners(left, right)
     found: list[tuple[int, int, float]] = []
     magnitudes_j: tuple[int, np.ndarray] | None = None
     for done, (i, j) in enumerate(corners, start=1):
@@ -69,6 +74,15 @@ def similar_pairs(
     return found
 
 
+def _corners(left: Sequence, right: Sequence) -> list[tuple[int, int]]:
+    """First indices of each pair of blocks, those of one block of the right in a row."""
+    return [(i, j) for j in range(0, len(right), _BLOCK) for i in range(0, len(left), _BLOCK)]
+
+
+def _shifted(progress: Progress, before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)
+
+
 def _emphasised(samples: np.ndarray) -> np.ndarray:
     """Pre-emphasised samples (n,) of unit energy, as float32."""
     flat = np.append(samples[:1], samples[1:] - 0.97 * samples[:-1]).astype(np.float64)
@@ -78,7 +92,7 @@ def _emphasised(samples: np.ndarray) -> np.ndarray:
 def _magnitudes(waves: Sequence[np.ndarray], length: int) -> np.ndarray:
     """Magnitude spectra (N, F) whose dot products bound the correlations of the waves."""
     spectra = np.empty((len(waves), length // 2 + 1), dtype=np.float32)
-    for row, wave in zip(spectra, waves):
+    for row, wave in zip(spectra, waves, strict=True):
         row[:] = np.abs(fft.rfft(wave, length))
     spectra[:, 1 : (length + 1) // 2] *= np.sqrt(2)  # every bin but DC and Nyquist stands for two
     return spectra / np.sqrt(length)

@@ -1,38 +1,25 @@
-"""Labelled clips of 75 classes and background noise, cut from Debian packages as the manifests say.
+"""A folder of sounds: 16-bit FLAC files of 16 kHz mono, and the lists of them, `sounds.csv` and `noise.csv`.
 
-`fetch_sounds` fills a folder; `load_clips` and `load_noise` read it. A clip is 16 kHz mono, peak-normalised, with
-silence trimmed, and at most WINDOW_S long; on disk it is a 16-bit FLAC listed in `sounds.csv` (`noise.csv`).
+`data.fetch` fills it from Debian packages, `data.corpora` from a user's own recordings; everything else reads it here.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
-from scipy import signal
 
-from .containers import ContainerError
-from .instruments import InstrumentError
-from .packages import PackageError, download_package, extract_files, find_package
-from .sources import PackageSources, Row, file_in_package, read_manifest
+from .cutting import RATE
+from .sources import Row
 
-RATE = 16000
-WINDOW_S = 4.192  # 131 hops of 32 ms, the paper's mixture length
-NOISE_PIECE_S = 30.0
-SILENCE_DB = -42.0  # 10 ms frames this far below the loudest one are silence
-USABLE_NOISE = ("crowd", "city", "harbour", "machine", "static")  # the other kinds hold target classes
-_RUMBLE = signal.butter(2, 20, "highpass", fs=RATE, output="sos")
-
-Progress = Callable[[str, int, int], None]  # (package at work, clips ready, clips in all)
+OWN_NOISE = "own"  # kind of the background recordings that a user brings
+USABLE_NOISE = ("crowd", "city", "harbour", "machine", "static", OWN_NOISE)  # the other kinds hold target classes
 
 
 class SoundsError(RuntimeError):
@@ -62,116 +49,11 @@ class NoiseClip:
     samples: np.ndarray
 
 
-@dataclass
-class FetchReport:
-    """What `fetch_sounds` did: clips ready, and one sentence for each package or source that is missing."""
-
-    ready: int = 0
-    total: int = 0
-    changed: list[str] = field(default_factory=list)  # sources whose samples differ from the manifest's SHA-256
-    missing: dict[str, str] = field(default_factory=dict)
-
-
-def fetch_sounds(
-    folder: Path,
-    *,
-    classes: Sequence[str] | None = None,
-    packages_folder: Path | None = None,
-    progress: Progress | None = None,
-) -> FetchReport:
-    """Cut every clip of the manifest (of some classes) and the usable noise into a folder; goes on where it stopped.
-
-    Packages are looked for in packages_folder and kept there; without one each is deleted once it is cut.
-    Raises SoundsError for an unknown class or when nothing could be made.
-    """
-    indexes = {name: _Index(folder, name) for name in ("sounds", "noise")}
-    jobs = [(indexes["sounds"], row) for row in _wanted_clips(classes)]
-    jobs += [(indexes["noise"], row) for row in read_manifest("noise") if row["kind"] in USABLE_NOISE]
-    todo = [(index, row) for index, row in jobs if not index.holds(row)]
-    report = FetchReport(ready=len(jobs) - len(todo), total=len(jobs))
-    for package in dict.fromkeys(row["package"] for _, row in todo):
-        mine = [(index, row) for index, row in todo if row["package"] == package]
-        if progress:
-            progress(package, report.ready, report.total)
-        try:
-            _cut_package(package, mine, packages_folder or folder / "packages", report)
-        except PackageError as error:
-            report.missing[package] = str(error)
-        for index in indexes.values():
-            index.save()
-        if packages_folder is None and (deb := find_package(package, folder / "packages")):
-            deb.unlink()
-    if not report.ready:
-        raise SoundsError(f"no clip could be made: {next(iter(report.missing.values()))}")
-    return report
-
-
-def _wanted_clips(classes: Sequence[str] | None) -> list[Row]:
-    rows = read_manifest("sounds")
-    unknown = set(classes or ()) - {row["class"] for row in rows}
-    if unknown:
-        raise SoundsError(f"no class is called {', '.join(sorted(unknown))}; the manifest sounds.csv lists all 75.")
-    return [row for row in rows if not classes or row["class"] in classes]
-
-
-def _cut_package(package: str, jobs: list[tuple[_Index, Row]], debs: Path, report: FetchReport) -> None:
-    deb = find_package(package, debs) or download_package(package, debs)
-    with tempfile.TemporaryDirectory(dir=jobs[0][0].folder) as scratch:
-        files = extract_files(deb, {file_in_package(row) for _, row in jobs}, Path(scratch))
-        sources = PackageSources(package, files)
-        for index, row in jobs:
-            try:
-                digest = index.add(row, _cut(sources, row))
-            except (OSError, ContainerError, InstrumentError, soundfile.LibsndfileError) as error:
-                report.missing[row["source"]] = str(error)
-                continue
-            report.ready += 1
-            if row["sha256"] not in ("", digest):
-                report.changed.append(row["source"])
-
-
-def _cut(sources: PackageSources, row: Row) -> np.ndarray:
-    """A row's sound as int16 (n,), 16 kHz; noise is neither trimmed nor cut to the window."""
-    samples, rate = sources.read(row)
-    if "kind" in row:
-        return to_pcm(resample(samples[: round(NOISE_PIECE_S * rate)], rate))
-    # three windows, so that what is trimmed off the front does not shorten the clip
-    head = resample(samples[: round(3 * WINDOW_S * rate)], rate)
-    return to_pcm(trim_silence(head)[: round(WINDOW_S * RATE)])
-
-
-def resample(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Samples (n,) at any rate as (m,) float32 at 16 kHz."""
-    return samples if rate == RATE else soxr.resample(samples, rate, RATE).astype(np.float32)
-
-
-def trim_silence(samples: np.ndarray) -> np.ndarray:
-    """Samples (n,) without rumble below 20 Hz, from 10 ms before the first loud 10 ms frame to 20 ms after the last.
-
-    Frames below SILENCE_DB re the loudest one are not loud; digital silence gives an empty array.
-    """
-    hop = RATE // 100
-    # a constant offset (common in 8-bit files) would count as sound
-    samples = signal.sosfiltfilt(_RUMBLE, samples).astype(np.float32) if len(samples) > hop else samples
-    frames = np.pad(samples, (0, -len(samples) % hop)).reshape(-1, hop)  # (T, hop)
-    power = np.mean(frames.astype(np.float64) ** 2, axis=1)
-    (loud,) = np.nonzero(power > power.max(initial=0) * 10 ** (SILENCE_DB / 10))
-    return samples[max(loud[0] - 1, 0) * hop : (loud[-1] + 3) * hop] if len(loud) else samples[:0]
-
-
-def to_pcm(samples: np.ndarray) -> np.ndarray:
-    """Samples (n,) peak-normalised to int16; raises OSError when they are silent."""
-    peak = np.abs(samples).max(initial=0)
-    if not np.isfinite(peak) or peak < 1e-6:
-        raise OSError("the recording is silent or broken; fetch its package again.")
-    return np.round(samples / peak * 32767).astype("<i2")
-
-
 def _label(row: Row) -> str:
     return row.get("class") or row["kind"]
 
 
-class _Index:
+class Index:
     """The list of what a folder holds, one CSV row a clip, and the FLAC files beside it."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -182,7 +64,9 @@ class _Index:
     def holds(self, row: Row) -> bool:
         """Whether a manifest row's clip is there and was cut for the same SHA-256; takes over changed labels."""
         mine = self.rows.get(row["source"])
-        if mine is None or mine["sha256"] != row["sha256"] or not (self.folder / mine["file"]).exists():
+        if mine is None or not (self.folder / mine["file"]).exists():
+            return False
+        if row["sha256"] not in (mine["sha256"], mine["sha256_here"]):
             return False
         if _label(mine) != _label(row):
             return False  # the class is part of the path
@@ -200,9 +84,9 @@ class _Index:
         return digest
 
     def keep_only(self, rows: Iterable[Row]) -> None:
-        """Forget clips that the manifest no longer lists."""
+        """Forget clips of packages that the manifest no longer lists; a user's own, of no package, stay."""
         listed = {row["source"] for row in rows}
-        self.rows = {source: row for source, row in self.rows.items() if source in listed}
+        self.rows = {source: row for source, row in self.rows.items() if source in listed or not row["package"]}
 
     def save(self) -> None:
         """Write the list in one step, so that a stopped run leaves a whole one."""
@@ -214,7 +98,7 @@ class _Index:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows.values())
-        os.replace(partial, self.path)
+        partial.replace(self.path)
 
 
 def load_clips(
@@ -231,7 +115,7 @@ def load_clips(
     ]
     return [
         Clip(row["class"], row[column], row["group"], row["source"], row["licence"], samples)
-        for row, samples in zip(rows, _read_all(folder, rows))
+        for row, samples in zip(rows, _read_all(folder, rows), strict=True)
     ]
 
 
@@ -243,7 +127,7 @@ def load_noise(folder: Path, split: str | None = None, kinds: Iterable[str] | No
     ]
     return [
         NoiseClip(row["kind"], row["source"], row["split"], row["licence"], samples)
-        for row, samples in zip(rows, _read_all(folder, rows))
+        for row, samples in zip(rows, _read_all(folder, rows), strict=True)
     ]
 
 

@@ -10,16 +10,20 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from .containers import Members, open_container
-from .instruments import Envelope, InstrumentError, SoundFont, play, read_patch
+from .containers import ContainerError, open_container
+from .instruments import Envelope, InstrumentError, play, read_patch
+from .soundfonts import SoundFont
 
 Row = Mapping[str, str]
 _PIECE = re.compile(r"(?P<path>.+?)(?: @(?P<start>[\d.]+)s)?")
@@ -69,7 +73,7 @@ class PackageSources:
     def read(self, row: Row) -> tuple[np.ndarray, int]:
         """A row's sound as ((n,) float32 mono, rate).
 
-        Raises FileNotFoundError, ContainerError, InstrumentError or soundfile.LibsndfileError.
+        Raises OSError, ContainerError or InstrumentError, with one sentence that says what to do.
         """
         path = file_in_package(row)
         if path not in self._files:
@@ -85,7 +89,11 @@ class PackageSources:
 
     def _decode(self, path: str, inner: str) -> tuple[np.ndarray, int]:
         file = self._files[path] if not inner.startswith("un/") else io.BytesIO(self._member(path, inner))
-        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        try:
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            reason = error.error_string.rstrip(".")
+            raise OSError(f"{inner} cannot be decoded ({reason}); fetch its package again.") from error
         return samples.mean(axis=1), rate
 
     def _member(self, path: str, inner: str) -> bytes:
@@ -94,7 +102,10 @@ class PackageSources:
         members = self._containers(self._files[path])
         if name not in members:
             raise FileNotFoundError(f"{self.package} holds no {name} in {path} in this version.")
-        return members[name]()
+        try:
+            return members[name]()
+        except (zipfile.BadZipFile, zlib.error, struct.error, IndexError) as error:
+            raise ContainerError(f"{inner} is damaged ({error}); fetch its package again.") from error
 
     def _patch(self, path: Path, patch: re.Match[str], length_s: float) -> tuple[np.ndarray, int]:
         samples = self._patches(path)

@@ -18,12 +18,12 @@ def saved(tmp_path):
     return path, system
 
 
-def test_comes_back_whole(saved):
+def test_comes_back_whole_to_16_bits(saved):
     path, system = saved
     loaded = load_model(path)
     assert loaded.config == system.config and not loaded.training
     for name, tensor in system.state_dict().items():
-        torch.testing.assert_close(loaded.state_dict()[name], tensor)
+        torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=2**-11, atol=2**-24)
     assert read_training_record(path) == {"recipe": "none"}
 
 
