@@ -149,6 +149,16 @@ def card(folder: DataFolder = Path("data"), mixtures: Path = Path("data/mixtures
 
 
 @data_app.command()
+def listen(mixtures: Path = Path("data/mixtures/train"), n: int = 10, page: Path = Path("build/mixtures.html")) -> None:
+    """Make a page to listen to: the first stored mixtures, each with its sources alone."""
+    from seld_overlap_ros.listening import write_listening_page
+    from seld_overlap_ros.simulation.store import MixtureStore
+
+    write_listening_page(MixtureStore.load(mixtures), range(n), page)
+    print(f"{page.resolve().as_uri()}")
+
+
+@data_app.command()
 def scene(script: Annotated[Path, typer.Argument(help="YAML file that says what sounds where and when.")],
           out: Annotated[Path, typer.Argument(help="FLAC file to write; the truth goes beside it.")],
           folder: DataFolder = Path("data"), array: ArrayName = "circle_8") -> None:
