@@ -149,6 +149,25 @@ def card(folder: DataFolder = Path("data"), mixtures: Path = Path("data/mixtures
 
 
 @data_app.command()
+def classify(folder: DataFolder = Path("data"), by_group: Annotated[bool, typer.Option(
+                 help="Split by group: recording sessions never heard before.")] = False,
+             epochs: int = 30, out: Path = Path("data/runs/clips")) -> None:
+    """Train SSC on the clean clips and name those of the test split: what the labels are worth."""
+    import json
+
+    from seld_overlap_ros.data.sounds import load_clips
+    from seld_overlap_ros.training.clean_clips import check_clips
+
+    out = out / ("by_group" if by_group else "by_source")
+    clips = {split: load_clips(folder / "sounds", split, by_group) for split in ("train", "val", "test")}
+    outcome = check_clips(clips, epochs, out)
+    found = {"accuracy": outcome.accuracy, "minutes": outcome.minutes, "recall": outcome.recall,
+             "confusions": outcome.confusions(40)}
+    (out / "outcome.json").write_text(json.dumps(found, indent=1))
+    print(json.dumps(found, indent=1))
+
+
+@data_app.command()
 def listen(mixtures: Path = Path("data/mixtures/train"), n: int = 10, page: Path = Path("build/mixtures.html")) -> None:
     """Make a page to listen to: the first stored mixtures, each with its sources alone."""
     from seld_overlap_ros.listening import write_listening_page

@@ -65,7 +65,7 @@ class StageData(lightning.LightningDataModule):
 
 def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixtures, out: Path, seed: int) -> dict:
     """Train one stage, or resume it, and leave its best networks in `out`. Returns its figures."""
-    _quiet()
+    quiet()
     lightning.seed_everything(seed, verbose=False)
     module = Stage(stage, config, recipe, out, seed)
     data = StageData(stage, config, recipe, mixtures, seed)
@@ -92,7 +92,7 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
     return {**figures, "minutes": (time.monotonic() - started) / 60}
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Nothing about hardware that is not there, folders that a resumed run finds, or Lightning's own affairs."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
