@@ -1,7 +1,8 @@
 """Truth against detections: which true sound was found, which was also named, and what was heard that was not there.
 
-A true sound is found if a detection lies within half a direction sector of it and overlaps it in time, and named if
-that detection also carries its label. Each detection answers for one true sound at most.
+A true sound is found if a detection lies within half a direction sector of it and the time that they share is at
+least SHARED of the time that either takes; it is named if that detection also carries its label. Each detection
+answers for one true sound at most.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from seld_overlap_ros.evaluation.events import Event, wrap
 
 HALF_SECTOR = math.pi / 8  # of the paper's eight directions [rad]
+SHARED = 0.3  # of the time from the earlier onset to the later end; decaying sounds have no exact end
 ROUNDING = 1e-6  # azimuths travel as float32 [rad]
 
 
@@ -65,9 +67,11 @@ def match(truth: Sequence[Event], detections: Sequence[Event], tolerance: float 
     )
 
 
-def overlap_s(a: Event, b: Event) -> float:
-    """Time that two events share [s]; negative is the gap between them."""
-    return min(a.end_s, b.end_s) - max(a.onset_s, b.onset_s)
+def shared_time(a: Event, b: Event) -> float:
+    """Share, [0, 1], of the time from the earlier onset to the later end in which both events are."""
+    both = min(a.end_s, b.end_s) - max(a.onset_s, b.onset_s)
+    either = max(a.end_s, b.end_s) - min(a.onset_s, b.onset_s)
+    return max(both, 0.0) / either if either else 0.0
 
 
 def _values(truth: Sequence[Event], detections: Sequence[Event], tolerance: float) -> np.ndarray:
@@ -77,8 +81,7 @@ def _values(truth: Sequence[Event], detections: Sequence[Event], tolerance: floa
     value = np.zeros((len(truth), len(detections)))
     for i, true in enumerate(truth):
         for j, heard in enumerate(detections):
-            common = overlap_s(true, heard)
-            if common > 0 and abs(wrap(true.azimuth - heard.azimuth)) <= tolerance + ROUNDING:
-                longest = max(true.end_s, heard.end_s) - min(true.onset_s, heard.onset_s)
-                value[i, j] = 1 + label_bonus * ((true.label == heard.label) + label_bonus * common / longest)
+            shared = shared_time(true, heard)
+            if shared >= SHARED and abs(wrap(true.azimuth - heard.azimuth)) <= tolerance + ROUNDING:
+                value[i, j] = 1 + label_bonus * ((true.label == heard.label) + label_bonus * shared)
     return value

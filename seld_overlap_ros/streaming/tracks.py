@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000  # [ns]
 JOIN_S = 0.6  # [s] a shorter pause belongs to the sound, as between the words of a sentence or the knocks at a door
 JOIN_NS = round(JOIN_S * SECOND)
-RANGE_DB = 30.0  # a frame this far below the loudest one is no longer the sound
+RANGE_DB = 25.0  # a frame this far below the loudest one is no longer the sound
+LEAK_DB = 12.0  # what stays this far below the loudest frame of its direction is another direction's sound, leaking
 FADE_DB_PER_S = 6.0  # how fast the loudest one of earlier windows is forgotten; else a last echo counts as loud
 FLOOR_DB = -80.0  # [dB re full scale] a quieter frame never is a sound
 SHORTEST_FRAMES = 3  # less is a click of the separation
@@ -144,7 +145,7 @@ class Tracks:
         self._live = [track for track in self._live if track.end_ns > window_ns - JOIN_NS]
 
     def _sounds(self, window_ns: int, source: HeardSource) -> list[TrackedSound]:
-        runs = segments(self._activity(source), self._join_frames)
+        runs = self._runs(source)
         found = self._assign(
             source.direction, [_sighting(window_ns, run, self.config.front_end) for run in runs]
         )
@@ -157,11 +158,16 @@ class Tracks:
         parts = self._split(source.samples, [seen for _, seen in found])
         return [self._tracked(track, source, part) for (track, _), part in zip(found, parts, strict=True)]
 
-    def _activity(self, source: HeardSource) -> np.ndarray:
-        """Frames with sound in them (T,) bool."""
+    def _runs(self, source: HeardSource) -> list[tuple[int, int]]:
+        """First and last frame of each sound in a separated source."""
         levels = frame_levels(source.log_mag)
-        peak_db = max(float(levels.max()), self._peak_db.get(source.direction, FLOOR_DB))
-        self._peak_db[source.direction] = peak_db
+        runs = segments(self._activity(source.direction, levels), self._join_frames)
+        return [(first, last) for first, last in runs if levels[first : last + 1].max() > levels.max() - LEAK_DB]
+
+    def _activity(self, direction: int, levels: np.ndarray) -> np.ndarray:
+        """Frames with sound in them (T,) bool, from the level of each [dB]."""
+        peak_db = max(float(levels.max()), self._peak_db.get(direction, FLOOR_DB))
+        self._peak_db[direction] = peak_db
         return levels > max(peak_db - RANGE_DB, FLOOR_DB)
 
     def _assign(self, direction: int, sightings: list[_Sighting]) -> list[tuple[_Track, _Sighting]]:

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from seld_overlap_ros.evaluation.events import Event
-from seld_overlap_ros.evaluation.matching import match, overlap_s
+from seld_overlap_ros.evaluation.matching import match, shared_time
 
 SECTOR = math.pi / 4
 
@@ -51,28 +51,36 @@ def test_azimuths_compare_around_the_back():
     assert matching.found_rate == 1.0
 
 
-def test_sounds_that_only_touch_in_time_do_not_match():
-    assert overlap_s(sound(1), sound(2, onset=1.0)) == 0
-    assert not match([sound(1)], [sound(2, onset=1.0)]).pairs
+@pytest.mark.parametrize(
+    ("onset", "duration", "shared"), [(0, 1, 1), (1, 1, 0), (3, 1, 0), (0.5, 1, 1 / 3), (0, 4, 0.25), (0.2, 0.4, 0.4)]
+)
+def test_found_if_enough_of_the_time_is_shared(onset, duration, shared):
+    heard = sound(2, onset=onset, duration=duration)
+    assert shared_time(sound(1), heard) == pytest.approx(shared)
+    assert bool(match([sound(1)], [heard]).pairs) is (shared >= 0.3)
+
+
+def test_events_without_length_share_nothing():
+    assert shared_time(sound(1, duration=0), sound(2, duration=0)) == 0
 
 
 def test_one_detection_answers_for_one_sound():
-    matching = match([sound(1), sound(2, onset=0.5)], [sound(1, duration=3.0)])
+    matching = match([sound(1), sound(2, onset=0.5)], [sound(1, duration=1.5)])
     assert (len(matching.pairs), len(matching.missed)) == (1, 1)
 
 
 def test_the_detection_of_the_right_label_is_preferred():
-    wrong, right = sound(1, label="dog_bark"), sound(2, duration=0.2)
+    wrong, right = sound(1, label="dog_bark"), sound(2, duration=0.4)
     matching = match([sound(1)], [wrong, right])
     assert (paired(matching), matching.extra) == ([(1, 2)], (wrong,))
 
 
 def test_as_many_as_possible_are_found_even_at_the_cost_of_a_name():
-    truth = [sound(1, onset=0.0), sound(2, label="dog_bark", onset=1.5)]
+    truth = [sound(1, onset=0.0), sound(2, label="dog_bark", onset=1.5, duration=1.5)]
     long, early = sound(1, onset=0.0, duration=3.0), sound(2, label="cough", onset=0.0)
     # the long one has the first one's name, but nothing else can answer for the second
     assert paired(match(truth, [long, early])) == [(1, 2), (2, 1)]
 
 
 def test_among_equals_the_longest_common_time_decides():
-    assert paired(match([sound(1, duration=2.0)], [sound(1, duration=0.3), sound(2, duration=1.9)])) == [(1, 2)]
+    assert paired(match([sound(1, duration=2.0)], [sound(1, duration=0.8), sound(2, duration=1.9)])) == [(1, 2)]

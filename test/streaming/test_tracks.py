@@ -91,6 +91,13 @@ def test_a_short_pause_parts_nothing(tracks):
     assert len(hear(tracks, 0, source(START_S, [(START_S + 0.5, START_S + 1), (START_S + 1.4, START_S + 2)]))) == 1
 
 
+@pytest.mark.parametrize(("level_db", "n"), [(-6, 2), (-20, 1)])
+def test_what_leaks_in_from_another_direction_is_no_sound_of_this_one(tracks, level_db, n):
+    both = source(START_S, [(START_S + 0.5, START_S + 1), (START_S + 3, START_S + 3.5)])
+    both.log_mag[:, round(2.5 / FRAME_S) :][20:40] += level_db / 120 * (both.log_mag[20:40, round(2.5 / FRAME_S) :] > 0)
+    assert len(hear(tracks, 0, both)) == n
+
+
 def test_a_sound_that_comes_again_later_is_another(tracks):
     before = hear(tracks, 0, source(START_S, [(START_S + 1, START_S + 2)]))
     for at in (2.0, 4.0, 6.0):
