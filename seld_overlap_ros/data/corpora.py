@@ -1,0 +1,154 @@
+"""Recordings of the user's own, taken over into the folder of sounds that everything else reads."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from .cutting import NOISE_PIECE_S, WINDOW_S, SilentError, cut_clip, cut_noise
+from .layouts import LAYOUTS, NOISE, CorpusError, Recording
+from .recorded import import_scenes
+from .sounds import OWN_NOISE, Index
+from .sources import Row
+
+_SAVE_EVERY = 500  # clips, so that a stopped run goes on from there
+
+
+@dataclass
+class ImportReport:
+    """What was taken over: counts by class and split, and a sentence for each file that was not."""
+
+    into: Path
+    what: str = "clips"
+    taken: int = 0  # clips or scenes that are there now
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # (class, split)
+    noises: int = 0
+    longer: int = 0  # than a window
+    skipped: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """What came of it and what is missing still, for people."""
+        splits = defaultdict(dict)
+        for (label, split), n in sorted(self.counts.items()):
+            splits[label][split] = n
+        lines = [f"{label}: {', '.join(f'{n} {split}' for split, n in by.items())}" for label, by in splits.items()]
+        lines.append(f"{self.taken} {self.what} of {len(splits)} classes in {self.into}; {len(self.skipped)} left out.")
+        if self.noises:
+            lines.append(f"{self.noises} recordings of background noise.")
+        if self.longer:
+            lines.append(f"{self.longer} are longer than {WINDOW_S:.1f} s: that much of them is kept.")
+        if self.what == "clips":
+            lines += self._missing({label: set(by) for label, by in splits.items()})
+        return "\n".join(lines)
+
+    def _missing(self, splits: dict[str, set[str]]) -> list[str]:
+        lines = [
+            f"Missing: {label} has no clips for {' and '.join(sorted({'train', 'val', 'test'} - has))}; add recordings."
+            for label, has in splits.items()
+            if has != {"train", "val", "test"}
+        ]
+        if {row["split"] for row in Index(self.into, "noise").rows.values()} != {"train", "test"}:
+            lines.append(
+                "Missing: background noise to train and to test with. Put three recordings or more into a folder "
+                f"`{NOISE}` beside the classes and import again, or run `seld-overlap data sounds`."
+            )
+        lines.append(f"To train on these classes, name them in a recipe: labels: [{', '.join(splits)}]")
+        return lines
+
+
+def import_corpus(
+    layout: str, folder: Path, into: Path, licence: str = "", track: Callable[[Iterable], Iterable] = iter
+) -> ImportReport:
+    """Cut every recording of a collection into a folder of sounds; goes on where it stopped.
+
+    `layout` is "folder", "esc50", "fsd50k", "urbansound8k", or "dcase" for multichannel scenes; `licence` is written
+    where the layout does not say. `track` wraps the list of files (progress bars). Raises CorpusError.
+    """
+    if layout not in (*LAYOUTS, "dcase"):
+        raise CorpusError(f"no layout is called {layout}; there are {', '.join(LAYOUTS)} and dcase.")
+    if not folder.is_dir():
+        raise CorpusError(f"{folder} is no folder; name the one that holds the recordings.")
+    report = ImportReport(into)
+    if layout == "dcase":
+        report.what = "scenes"
+        scenes, report.skipped = import_scenes(folder, into, licence, track)
+        report.taken = len(scenes)
+        report.counts.update((label, "scenes") for labels in scenes for label in labels)
+        return report
+    listing = LAYOUTS[layout](folder)
+    report.skipped += listing.left_out
+    indexes = {"sounds": Index(into, "sounds"), "noise": Index(into, "noise")}
+    for number, recording in enumerate(track(listing.recordings), start=1):
+        _take(recording, folder, licence, indexes, report)
+        if number % _SAVE_EVERY == 0:
+            _save(indexes)
+    _forget_others(indexes, {_source(recording, folder) for recording in listing.recordings}, folder)
+    _save(indexes)
+    return report
+
+
+def _save(indexes: dict[str, Index]) -> None:
+    for index in indexes.values():
+        index.save()
+
+
+def _source(recording: Recording, folder: Path) -> str:
+    return f"{folder.resolve().name}/{recording.path.relative_to(folder).as_posix()}"
+
+
+def _forget_others(indexes: dict[str, Index], sources: set[str], folder: Path) -> None:
+    """Drop what an earlier import took from files of this folder that are gone."""
+    prefix = f"{folder.resolve().name}/"
+    for index in indexes.values():
+        gone = [s for s, row in index.rows.items() if not row["package"] and s.startswith(prefix) and s not in sources]
+        for source in gone:
+            del index.rows[source]
+
+
+def _take(recording: Recording, folder: Path, licence: str, indexes: dict[str, Index], report: ImportReport) -> None:
+    is_noise = recording.label == NOISE
+    index = indexes["noise" if is_noise else "sounds"]
+    row = _row(recording, folder, licence, is_noise)
+    try:
+        info = soundfile.info(recording.path)
+        if not (index.holds(row) and _newer(index.folder / index.rows[row["source"]]["file"], recording.path)):
+            index.add(row, _cut(recording.path, is_noise))
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.rstrip(".") if recording.path.exists() else "there is no such file"
+        report.skipped.append(f"{row['source']}: cannot be read ({reason}).")
+    except SilentError:
+        report.skipped.append(f"{row['source']}: nothing sounds in its first {3 * WINDOW_S:.0f} s.")
+    else:
+        report.longer += not is_noise and info.duration > WINDOW_S
+        report.noises += is_noise
+        if not is_noise:
+            report.taken += 1
+            report.counts[recording.label, recording.split] += 1
+
+
+def _row(recording: Recording, folder: Path, licence: str, is_noise: bool) -> Row:
+    source = _source(recording, folder)
+    common = {"package": "", "source": source, "duration": "", "licence": recording.licence or licence, "sha256": ""}
+    if is_noise:
+        return {"kind": OWN_NOISE, **common, "split": "test" if recording.split == "test" else "train"}
+    return {"class": recording.label, **common, "source_id": f"file:{source}", "split": recording.split,
+            "split_by_group": recording.split_by_group, "group": recording.group}  # fmt: skip
+
+
+def _newer(made: Path, source: Path) -> bool:
+    return made.stat().st_mtime >= source.stat().st_mtime
+
+
+def _cut(path: Path, is_noise: bool) -> np.ndarray:
+    rate = soundfile.info(path).samplerate
+    most_s = NOISE_PIECE_S if is_noise else 3 * WINDOW_S
+    samples, _ = soundfile.read(path, frames=round(most_s * rate), dtype="float32", always_2d=True)
+    mono = samples.mean(axis=1)
+    if not np.isfinite(mono).all():
+        raise SilentError("not a number")
+    return (cut_noise if is_noise else cut_clip)(mono, rate)

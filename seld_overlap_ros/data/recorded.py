@@ -1,0 +1,140 @@
+"""Recorded multichannel scenes in the layout of DCASE's challenges: sound files, and a CSV of labels for each.
+
+A line of the CSV reads frame (of 100 ms), class, track, azimuth and elevation [degrees, counter-clockwise from the
+front], and in later years distance, which is not used. Class names, one a line, may stand in `classes.txt`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from .layouts import CorpusError, class_name
+
+FRAME_S = 0.1
+SAME_PLACE_DEG = 10.0  # a source that moves further becomes another event
+_SOUND_FILES = (".wav", ".flac")
+
+
+@dataclass(frozen=True)
+class Label:
+    """One line: what is heard where in one frame."""
+
+    frame: int
+    kind: int
+    track: int
+    azimuth_deg: float
+    elevation_deg: float
+
+
+def import_scenes(
+    folder: Path, into: Path, licence: str, track: Callable[[Iterable], Iterable]
+) -> tuple[list[set[str]], list[str]]:
+    """Write each labelled recording as FLAC with its truth beside it, as `simulation.scene` leaves scenes.
+
+    Returns the classes in each scene, and a sentence for each file left out. Raises CorpusError when there is none.
+    """
+    tables = {path.stem: path for path in sorted(folder.rglob("*.csv"))}
+    recordings = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in _SOUND_FILES]
+    if not tables or not recordings:
+        raise CorpusError(f"{folder} holds no pairs of NAME.wav (or .flac) and NAME.csv; give the data set's folder.")
+    names = _class_names(folder)
+    labelled = [path for path in recordings if path.stem in tables]
+    skipped = [f"{path.name}: has no labels ({path.stem}.csv)." for path in recordings if path.stem not in tables]
+    missing = sorted(set(tables) - {path.stem for path in recordings})
+    skipped += [f"{name}.csv: has no recording ({name}.wav)." for name in missing]
+    into.mkdir(parents=True, exist_ok=True)
+    scenes = []
+    for path in track(labelled):
+        target = into / f"{'_'.join(path.relative_to(folder).with_suffix('').parts)}.flac"
+        try:
+            truth = _write(path, read_labels(tables[path.stem]), names, target, licence)
+        except (ValueError, soundfile.LibsndfileError) as error:
+            skipped.append(f"{path.name}: {str(error).rstrip('.')}.")
+            continue
+        scenes.append({event["label"] for event in truth["events"]})
+    return scenes, skipped
+
+
+def read_labels(path: Path) -> list[Label]:
+    """Lines of a CSV, with or without a head. Raises ValueError that names the line."""
+    labels = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for number, line in enumerate(csv.reader(file), start=1):
+            if not line or (number == 1 and not line[0].strip().lstrip("-").isdigit()):
+                continue
+            try:
+                label = Label(int(line[0]), int(line[1]), int(line[2]), float(line[3]), float(line[4]))
+            except (ValueError, IndexError) as error:
+                raise ValueError(f"line {number} of {path.name} is not frame,class,track,azimuth,elevation") from error
+            if label.frame < 0 or not (math.isfinite(label.azimuth_deg) and math.isfinite(label.elevation_deg)):
+                raise ValueError(f"line {number} of {path.name} holds a number that cannot be")
+            labels.append(label)
+    return labels
+
+
+def events(labels: Iterable[Label]) -> list[list[Label]]:
+    """Labels of one source each: one class and track, frame after frame, in one place."""
+    of_source = defaultdict(list)
+    for label in labels:
+        of_source[label.kind, label.track].append(label)
+    found = []
+    for lines in of_source.values():
+        for label in sorted(lines, key=lambda one: one.frame):
+            last = found[-1] if found else None
+            if last and _goes_on(last, label):
+                last.append(label)
+            else:
+                found.append([label])
+    return sorted(found, key=lambda lines: (lines[0].frame, lines[0].kind, lines[0].track))
+
+
+def _goes_on(event: list[Label], label: Label) -> bool:
+    first, last = event[0], event[-1]
+    moved = abs((label.azimuth_deg - first.azimuth_deg + 180) % 360 - 180)
+    same = (first.kind, first.track) == (label.kind, label.track)
+    return same and label.frame - last.frame <= 1 and moved <= SAME_PLACE_DEG
+
+
+def _write(path: Path, labels: list[Label], names: list[str], target: Path, licence: str) -> dict:
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    if samples.shape[1] < 2:
+        raise ValueError("has one channel only, so nothing can be located in it")
+    if samples.shape[1] > 8:
+        raise ValueError(f"has {samples.shape[1]} channels, and FLAC holds 8 at most")
+    truth = {
+        "title": path.stem, "sample_rate": rate, "noise": [],
+        "events": [_event(number, lines, names, path, licence) for number, lines in enumerate(events(labels), 1)],
+    }  # fmt: skip
+    soundfile.write(target, samples, rate, subtype="PCM_24")
+    target.with_suffix(".json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    return truth
+
+
+def _event(number: int, lines: list[Label], names: list[str], path: Path, licence: str) -> dict:
+    kind = lines[0].kind
+    directions = [math.radians(line.azimuth_deg) for line in lines]
+    azimuth = math.atan2(sum(map(math.sin, directions)), sum(map(math.cos, directions)))
+    return {
+        "id": number,
+        "azimuth_deg": round(math.degrees(azimuth), 1),
+        "elevation_deg": round(sum(line.elevation_deg for line in lines) / len(lines), 1),
+        "label": names[kind] if 0 <= kind < len(names) else f"class_{kind}",
+        "onset_s": round(lines[0].frame * FRAME_S, 3),
+        "duration_s": round((lines[-1].frame - lines[0].frame + 1) * FRAME_S, 3),
+        "source": path.name,
+        "licence": licence,
+    }
+
+
+def _class_names(folder: Path) -> list[str]:
+    path = folder / "classes.txt"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [class_name(line) for line in lines if line.strip()]

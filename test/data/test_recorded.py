@@ -1,0 +1,76 @@
+"""Recorded scenes in DCASE's layout: frames become events, and the truth lies beside the sound."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from seld_overlap_ros.data.corpora import import_corpus
+from seld_overlap_ros.data.recorded import Label, events, read_labels
+
+RATE = 24000
+
+
+@pytest.fixture()
+def starss(tmp_path, write_sound):
+    """A 2 s recording of four microphones, with two sounds of which one is interrupted; and leftovers."""
+    folder = tmp_path / "STARSS"
+    samples = np.random.default_rng(0).uniform(-0.2, 0.2, (2 * RATE, 4))
+    write_sound(folder / "mic_dev" / "dev-test" / "room1.wav", samples, RATE)
+    write_sound(folder / "mic_dev" / "dev-test" / "unlabelled.flac", samples, RATE)
+    lines = [f"{frame},1,0,{179 if frame % 2 else -179},10" for frame in range(3, 8)]
+    lines += [f"{frame},0,1,-30,0,150" for frame in (2, 3, 10)]
+    labels = folder / "metadata_dev" / "dev-test"
+    labels.mkdir(parents=True)
+    (labels / "room1.csv").write_text("\n".join(lines) + "\n")
+    (labels / "lost.csv").write_text("0,0,0,0,0\n")
+    (folder / "classes.txt").write_text("Female speech\nDoor, open\n")
+    return folder
+
+
+def test_scene_and_its_truth(starss, tmp_path):
+    report = import_corpus("dcase", starss, tmp_path / "out", licence="MIT")
+    path = tmp_path / "out" / "mic_dev_dev-test_room1.flac"
+    samples, rate = soundfile.read(path)
+    original, _ = soundfile.read(starss / "mic_dev" / "dev-test" / "room1.wav")
+    assert rate == RATE
+    np.testing.assert_allclose(samples, original, atol=1e-4)
+    found = json.loads(path.with_suffix(".json").read_text())["events"]
+    assert [(e["label"], e["onset_s"], e["duration_s"], e["elevation_deg"]) for e in found] == [
+        ("female_speech", 0.2, 0.2, 0.0), ("door_open", 0.3, 0.5, 10.0), ("female_speech", 1.0, 0.1, 0.0),
+    ]  # fmt: skip
+    assert abs(abs(found[1]["azimuth_deg"]) - 180) <= 1 and found[0]["azimuth_deg"] == -30
+    assert [e["id"] for e in found] == [1, 2, 3] and {e["licence"] for e in found} == {"MIT"}
+    assert report.taken == 1 and "1 scenes of 2 classes" in report.summary()
+    assert sorted(report.skipped) == [
+        "lost.csv: has no recording (lost.wav).", "unlabelled.flac: has no labels (unlabelled.csv).",
+    ]  # fmt: skip
+
+
+def test_a_source_that_moves_becomes_several_events():
+    found = events(Label(frame, 0, 0, 3.0 * frame, 0.0) for frame in range(8))
+    assert [len(lines) for lines in found] == [4, 4]
+
+
+def test_two_tracks_of_one_class_are_two_events():
+    assert len(events([Label(0, 2, 0, 0, 0), Label(1, 2, 0, 0, 0), Label(0, 2, 1, 0, 0)])) == 2
+
+
+def test_a_head_line_and_empty_lines_are_no_labels(tmp_path):
+    (tmp_path / "a.csv").write_text("frame,class,track,azimuth,elevation\n\n4,1,0,-20,5\n")
+    assert read_labels(tmp_path / "a.csv") == [Label(4, 1, 0, -20.0, 5.0)]
+
+
+@pytest.mark.parametrize("line", ["4,1", "4,dog,0,1,2", "-4,1,0,1,2", "4,1,0,nan,2"])
+def test_a_bad_line_is_named(tmp_path, line):
+    (tmp_path / "a.csv").write_text(f"1,1,0,1,2\n{line}\n")
+    with pytest.raises(ValueError, match="line 2 of a.csv"):
+        read_labels(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("channels, reason", [(1, "has one channel only"), (9, "has 9 channels")])
+def test_recordings_that_cannot_be_used_are_named(starss, tmp_path, write_sound, channels, reason):
+    write_sound(starss / "mic_dev" / "dev-test" / "room1.wav", np.zeros((RATE, channels)), RATE)
+    report = import_corpus("dcase", starss, tmp_path / "out")
+    assert report.taken == 0 and any(f"room1.wav: {reason}" in sentence for sentence in report.skipped)
