@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 
-class PackageError(RuntimeError):
+class PackageError(ValueError):
     """A package that cannot be had or read; the message is one sentence with the way out."""
 
 

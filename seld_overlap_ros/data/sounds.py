@@ -22,7 +22,7 @@ OWN_NOISE = "own"  # kind of the background recordings that a user brings
 USABLE_NOISE = ("crowd", "city", "harbour", "machine", "static", OWN_NOISE)  # the other kinds hold target classes
 
 
-class SoundsError(RuntimeError):
+class SoundsError(ValueError):
     """Sounds that cannot be fetched or read; the message is one sentence with the way out."""
 
 
