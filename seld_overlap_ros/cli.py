@@ -42,8 +42,8 @@ def train(folder: DataFolder = Path("data"), recipe: RecipeName = "first", name:
 
     loaded = load_recipe(shipped("training/recipes", recipe))
     stored, val = (MixtureStore.load(folder / name / split) for split in ("train", "val"))
-    mixtures = Mixtures(load_fresh(folder, "train", len(stored), loaded.labels) if fresh else stored, val)
-    config = SystemConfig(loaded.labels, width=loaded.width, array=val.array, azimuths=val.azimuths)
+    mixtures = Mixtures(load_fresh(folder, "train", len(stored), stored.labels) if fresh else stored, val)
+    config = SystemConfig(stored.labels, width=loaded.width, array=val.array, azimuths=val.azimuths)
     train_all(loaded, config, mixtures, out, seed=seed)
 
 

@@ -114,16 +114,18 @@ def rooms(folder: DataFolder = Path("data"), array: ArrayName = "circle_8", trai
 
 
 @data_app.command()
-def mix(folder: DataFolder = Path("data"), recipe: RecipeName = "first", name: str = "mixtures",
-        train: int = 4000, val: int = 400, test: int = 400, workers: Workers = 2) -> None:
-    """Store labelled mixtures of the recipe's classes for each split."""
+def mix(folder: DataFolder = Path("data"), name: str = "mixtures", train: int = 10000, val: int = 1000,
+        test: int = 5000, workers: Workers = 2, recipe: Annotated[Optional[str], typer.Option(
+            help="Only the classes that this recipe names; all that there are without it.")] = None) -> None:
+    """Store labelled mixtures for each split."""
     from seld_overlap_ros.simulation.fresh import load_fresh
     from seld_overlap_ros.simulation.store import make_store
     from seld_overlap_ros.training.recipe import load_recipe
 
-    labels = load_recipe(shipped("training/recipes", recipe)).labels
+    labels = load_recipe(shipped("training/recipes", recipe)).labels if recipe else ()
     for split, n_mixtures in (("train", train), ("val", val), ("test", test)):
         fresh = load_fresh(folder, split, n_mixtures, labels)
+        labels = labels or sorted(fresh.clips)
         make_store(folder / name / split, fresh, workers, bar(f"{name}/{split}"))
 
 

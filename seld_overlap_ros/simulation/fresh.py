@@ -38,13 +38,14 @@ class FreshMixtures:
         return replace(self, key=f"{self.key}/{epoch}")
 
 
-def load_fresh(folder: Path, split: str, n_mixtures: int, labels: Sequence[str]) -> FreshMixtures:
-    """Mixtures of the clips, rooms and noise of a split in a data folder (`sounds`, `rooms/SPLIT`).
+def load_fresh(folder: Path, split: str, n_mixtures: int, labels: Sequence[str] = ()) -> FreshMixtures:
+    """Mixtures of the clips, rooms and noise of a split in a data folder (`sounds`, `rooms/SPLIT`); of all classes
+    where none is named.
 
     Raises FileNotFoundError or SoundsError that says what to make first, and ValueError for a class without clips.
     """
     clips = defaultdict(list)
-    for clip in load_clips(folder / "sounds", split, classes=labels):
+    for clip in load_clips(folder / "sounds", split, classes=labels or None):
         clips[clip.label].append(clip)
     if silent := sorted(set(labels) - set(clips)):
         raise ValueError(f"no {split} clips of {', '.join(silent)}: name classes that the sounds folder holds")

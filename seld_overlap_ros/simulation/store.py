@@ -23,6 +23,7 @@ class MixtureStore:
 
     array: MicrophoneArray
     azimuths: tuple[float, ...]  # centre of each direction [rad]
+    labels: tuple[str, ...]  # every class that it was drawn from
     mixtures: np.ndarray
     stems: np.ndarray
     truth: list[dict]
@@ -43,11 +44,11 @@ class MixtureStore:
         """Open a store. Raises FileNotFoundError that says how to make one."""
         if not (folder / "truth.jsonl").is_file():
             raise FileNotFoundError(f"no stored mixtures in {folder}: make them with `seld-overlap data mix`")
-        about = json.loads((folder / "array.json").read_text())
+        about = json.loads((folder / "about.json").read_text())
         array = MicrophoneArray(tuple(map(tuple, about["positions"])))
         truth = [json.loads(line) for line in (folder / "truth.jsonl").read_text().splitlines()]
         mixtures, stems = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("mixtures", "stems"))
-        return cls(array, tuple(about["azimuths"]), mixtures, stems, truth)
+        return cls(array, tuple(about["azimuths"]), tuple(about["labels"]), mixtures, stems, truth)
 
 
 def make_store(folder: Path, fresh: FreshMixtures, workers: int = 0, track: Callable = iter) -> MixtureStore:
@@ -57,8 +58,8 @@ def make_store(folder: Path, fresh: FreshMixtures, workers: int = 0, track: Call
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "truth.jsonl").unlink(missing_ok=True)  # it is written last and says that the store is whole
-    about = {"positions": fresh.bank.array.positions, "azimuths": fresh.bank.azimuths}
-    (folder / "array.json").write_text(json.dumps(about))
+    about = {"positions": fresh.bank.array.positions, "azimuths": fresh.bank.azimuths, "labels": sorted(fresh.clips)}
+    (folder / "about.json").write_text(json.dumps(about))
     open_array = np.lib.format.open_memmap
     n, n_mics = len(fresh), fresh.bank.array.n_microphones
     mixtures = open_array(folder / "mixtures.npy", "w+", np.int16, (n, n_mics, fresh.n_samples))

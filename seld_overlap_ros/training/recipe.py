@@ -25,11 +25,11 @@ class Recipe:
 
     name: str
     width: float
-    labels: tuple[str, ...]
     separation_weight: float  # of the separation's squared error beside the class's cross-entropy
     localization_weight: float  # of the direction's cross-entropy in the joint stages
     empty_query: float  # share of queries for a direction without a sound, target 0
     stages: dict[str, StageRecipe]
+    labels: tuple[str, ...] = ()  # classes to mix; without them, all that there are
 
     def to_dict(self) -> dict:
         """Plain values, for the training record."""
@@ -43,7 +43,7 @@ def load_recipe(path: Path) -> Recipe:
         raise ValueError(f"{path.name}: a recipe is a YAML mapping of {', '.join(f.name for f in fields(Recipe))}")
     try:
         stages = {stage: StageRecipe(**values["stages"][stage]) for stage in STAGES}
-        labels = tuple(map(str, values["labels"]))
+        labels = tuple(map(str, values.get("labels", ())))
         return Recipe(**{**values, "name": path.stem, "labels": labels, "stages": stages})
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path.name}: missing or unknown entry ({error})") from error

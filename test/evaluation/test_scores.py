@@ -25,7 +25,7 @@ def store() -> MixtureStore:
         for label, d in (("a", 1), ("b", 5))
     ]
     truth = {"snr_db": 15.0, "room": "r", "events": events}
-    return MixtureStore(CONFIG.array, CONFIG.azimuths, mixtures, stems, [truth] * 4)
+    return MixtureStore(CONFIG.array, CONFIG.azimuths, LABELS, mixtures, stems, [truth] * 4)
 
 
 class Listener:

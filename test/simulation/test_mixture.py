@@ -85,6 +85,7 @@ def test_store_holds_the_scenes_to_16_bits(bank, sounds, tmp_path):
     make_store(tmp_path, fresh)
     store = MixtureStore.load(tmp_path)
     assert (len(store), store.array, store.azimuths) == (3, bank.array, bank.azimuths)
+    assert store.labels == ("rush", "tick", "tone")
     scene, loaded = fresh[2], store[2]
     np.testing.assert_allclose(loaded.mixture, scene.mixture, atol=1 / 32767)
     assert loaded.events == scene.events

@@ -21,7 +21,7 @@ from seld_overlap_ros.training.train import Mixtures, train, train_stage
 LABELS = ("high", "low")
 CONFIG = SystemConfig(labels=LABELS, width=1 / 32)
 SIZES = (("train", 6), ("val", 2))
-RECIPE = Recipe("tiny", CONFIG.width, LABELS, 10.0, 0.3, 0.2, {s: StageRecipe(2, 1e-3, 2) for s in STAGES})
+RECIPE = Recipe("tiny", CONFIG.width, 10.0, 0.3, 0.2, {s: StageRecipe(2, 1e-3, 2) for s in STAGES})
 
 
 @dataclass(frozen=True)
