@@ -11,11 +11,11 @@ from seld_overlap_ros.config import MicrophoneArray, SystemConfig, uniform_azimu
 from seld_overlap_ros.hearing import Hearing, query_set
 from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.models.system import System
-from seld_overlap_ros.simulation.mixture import image, mix
+from seld_overlap_ros.simulation.mixture import image, level, mix
 from seld_overlap_ros.simulation.noise import diffuse_noise
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
 
-BIRD = Path(__file__).parent / "recordings" / "songbird.flac"
+RECORDINGS = Path(__file__).parent / "recordings"
 
 
 @pytest.fixture(scope="module")
@@ -34,33 +34,40 @@ def untrained() -> Hearing:
     return Hearing(System(SystemConfig(labels=("a", "b"), width=1 / 32)), direction_threshold=0.0)
 
 
-def bird_song(bank, direction: int, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """A bird in a room over white diffuse noise at 15 dB -> window (M, n) and the bird alone at microphone 0 (n,)."""
-    dry, _ = soundfile.read(BIRD, dtype="float32")
-    [place] = [place for place in bank.rooms[0].places if place.direction == direction]
-    rng = scene_rng("test of hearing", direction)
+def scene(bank, n_samples: int, **directions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Recordings in a room over white diffuse noise at 15 dB -> window (M, n) and each at microphone 0 alone (K, n)."""
+    images = []
+    for name, direction in directions.items():
+        dry, _ = soundfile.read(RECORDINGS / f"{name}.flac", dtype="float32")
+        [place] = [place for place in bank.rooms[0].places if place.direction == direction]
+        heard = image(dry, bank.rirs[place.row], 12000, n_samples)
+        images.append(heard / level(heard[0]))
+    rng = scene_rng("test of hearing", *directions.values())
     white = [rng.standard_normal(n_samples).astype(np.float32)]
     noise = diffuse_noise(white, bank.array, n_samples, bank.sample_rate, rng)
-    mixture, stems = mix(image(dry, bank.rirs[place.row], 12000, n_samples)[None], noise, 15.0)
+    mixture, stems = mix(np.stack(images), noise, 15.0)
     scale = 0.3 / np.abs(mixture).max()
-    return scale * mixture, scale * stems[0]
+    return scale * mixture, scale * stems
 
 
 @pytest.mark.parametrize("direction", range(8))
 def test_one_source_is_found_in_its_direction(shipped, bank, direction):
-    window, _ = bird_song(bank, direction, shipped.config.front_end.window_samples)
+    window, _ = scene(bank, shipped.config.front_end.window_samples, songbird=direction)
     assert [source.direction for source in shipped(window)] == [direction]
 
 
-def test_a_bird_is_called_a_bird_and_comes_out_cleaner_than_it_went_in(shipped, bank):
-    window, alone = bird_song(bank, 3, shipped.config.front_end.window_samples)
-    [source] = shipped(window)
-    assert shipped.config.labels[int(source.class_scores.argmax())] == "songbird"
+def snr_db(heard: np.ndarray, alone: np.ndarray) -> float:
+    return float(10 * np.log10(np.sum(alone**2) / np.sum((heard - alone) ** 2)))
 
-    def snr_db(heard: np.ndarray) -> float:
-        return float(10 * np.log10(np.sum(alone**2) / np.sum((heard - alone) ** 2)))
 
-    assert snr_db(source.samples) > snr_db(window[0])
+def test_two_at_once_are_told_apart_named_and_each_cleaner_than_it_went_in(shipped, bank):
+    window, alone = scene(bank, shipped.config.front_end.window_samples, songbird=2, cymbal=7)
+    heard = {source.direction: source for source in shipped(window)}
+    assert set(heard) == {2, 7}
+    named = [shipped.config.labels[int(heard[direction].class_scores.argmax())] for direction in (2, 7)]
+    assert named == ["songbird", "cymbal_crash"]
+    for direction, stem in zip((2, 7), alone, strict=True):
+        assert snr_db(heard[direction].samples, stem) > snr_db(window[0], stem)
 
 
 def test_query_set_holds_what_reaches_the_threshold_strongest_first():

@@ -135,7 +135,7 @@ def test_only_what_was_finished_counts_as_made(tmp_path: Path):
 
 def test_a_command_that_fails_shows_its_end_and_where_the_rest_is(monkeypatch, tmp_path: Path, capfd):
     monkeypatch.setattr(bootstrap, "LOG", tmp_path / "setup.log")
-    failing = [sys.executable, "-c", "for i in range(100): print('line', i)\nraise SystemExit('no such package')"]
+    failing = [sys.executable, "-u", "-c", "for i in range(100): print('line', i)\nraise SystemExit('no such package')"]
     with pytest.raises(bootstrap.SetupError, match=r"a step failed as shown above \(all of it in .*setup\.log"):
         bootstrap.run("a step", failing)
     shown = capfd.readouterr().err
