@@ -156,6 +156,19 @@ def classify(folder: DataFolder = Path("data"), by_group: Annotated[bool, typer.
 
 
 @data_app.command()
+def feed(folder: DataFolder = Path("data"), name: str = "mixtures", width: float = 0.25) -> None:
+    """Measure what a training step costs, and what it costs to feed it from stored and from fresh mixtures."""
+    from seld_overlap_ros.simulation.fresh import load_fresh
+    from seld_overlap_ros.simulation.store import MixtureStore
+    from seld_overlap_ros.training.feeding import feeding_cost
+
+    store = MixtureStore.load(folder / name / "train")
+    cost = feeding_cost(store, load_fresh(folder, "train", len(store), store.labels), width)
+    typer.echo(f"a step: {cost.step:.1f} ms a sample; feeding it: from the store {cost.stored:.1f} ms "
+               f"({cost.stored_share:.0%}), drawn fresh {cost.fresh:.1f} ms ({cost.fresh_share:.0%})")
+
+
+@data_app.command()
 def listen(mixtures: Path = Path("data/mixtures/train"), n: int = 10, page: Path = Path("build/mixtures.html")) -> None:
     """Make a page to listen to: the first stored mixtures, each with its sources alone."""
     from seld_overlap_ros.listening import write_listening_page
