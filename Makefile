@@ -1,17 +1,21 @@
 # make demo   hear the whole path run (sets everything up at first use)
 # make test   lint and tests
+# make data   fetch the sounds, simulate the rooms, store the mixtures, into data/ (23 GB)
 # make setup  only set up
 # make clean  delete what set-up, demo and tests made; data/ stays
 SHELL := /bin/bash
 PYTHON := $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python3.10,$(shell command -v $(name))))
 
-.PHONY: demo test setup clean
+.PHONY: demo test data setup clean
 
 demo: setup
 	@source ./env.sh && seld-overlap demo
 
 test: setup
 	@source ./env.sh && ruff check . && python -m pytest
+
+data: setup
+	@source ./env.sh && seld-overlap data sounds && seld-overlap data rooms && seld-overlap data mix
 
 setup:
 	@$(if $(PYTHON),,echo "set-up: no Python found; install it with: sudo apt-get install python3 python3-dev python3-venv" >&2; exit 1)
