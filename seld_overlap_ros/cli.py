@@ -19,7 +19,7 @@ class Sentences(typer.core.TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (ValueError, FileNotFoundError) as error:  # what the library raises for what it is given
+        except (ValueError, OSError) as error:  # what the library raises for what it is given
             typer.echo(f"seld-overlap {ctx.invoked_subcommand}: {error}", err=True)
             raise typer.Exit(2) from error
 
@@ -50,7 +50,7 @@ def train(folder: DataFolder = Path("data"), recipe: RecipeName = "first", name:
 @app.command(epilog="For example: seld-overlap up full file:=recording.wav hop:=1.0")
 def up(
     graph: Annotated[str, typer.Argument(help="Name of the graph, such as full.")],
-    arguments: Annotated[list[str] | None, typer.Argument(help="What is set about it, each as name:=value.")] = None,
+    arguments: Annotated[Optional[list[str]], typer.Argument(help="What is set about it, each as name:=value.")] = None,
     show_args: Annotated[bool, typer.Option(help="Say what may be set, and start nothing.")] = False,
 ) -> None:
     """Start the nodes of a graph, as its launch file does, and end them together."""
@@ -96,7 +96,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and 
 @app.command()
 def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a file.")] = "overlap",
           mixtures: Annotated[Path, typer.Option(help="Stored mixtures.")] = Path("data/mixtures/test"),
-          limit: Annotated[Optional[int], typer.Option(help="Only the first so many.")] = None) -> None:
+          limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first so many.")] = None) -> None:
     """Score a model on stored mixtures: the paper's count, and what lies behind it, as JSON."""
     from dataclasses import replace
 

@@ -16,6 +16,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Sounds, rooms and mixtures to
 DataFolder = Annotated[Path, typer.Option(help="Folder that holds everything made for training.")]
 ArrayName = Annotated[str, typer.Option(help="Name of a shipped array, or a YAML file.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that draw mixtures beside the one that writes them.")]
+Count = Annotated[int, typer.Option(min=1)]
 RecipeName = Annotated[str, typer.Option(help="Name of a shipped recipe, or a YAML file.")]
 
 
@@ -90,8 +91,8 @@ def import_(
 
 
 @data_app.command()
-def rooms(folder: DataFolder = Path("data"), array: ArrayName = "circle_8", train: int = 60, val: int = 10,
-          test: int = 10) -> None:
+def rooms(folder: DataFolder = Path("data"), array: ArrayName = "circle_8", train: Count = 60, val: Count = 10,
+          test: Count = 10) -> None:
     """Simulate, for an array, the rooms and the background noise of each split, and one bank without any echo."""
     from seld_overlap_ros.config import FrontEnd
     from seld_overlap_ros.data.sounds import load_noise
@@ -114,8 +115,8 @@ def rooms(folder: DataFolder = Path("data"), array: ArrayName = "circle_8", trai
 
 
 @data_app.command()
-def mix(folder: DataFolder = Path("data"), name: str = "mixtures", train: int = 10000, val: int = 1000,
-        test: int = 5000, workers: Workers = 2, recipe: Annotated[Optional[str], typer.Option(
+def mix(folder: DataFolder = Path("data"), name: str = "mixtures", train: Count = 10000, val: Count = 1000,
+        test: Count = 5000, workers: Workers = 2, recipe: Annotated[Optional[str], typer.Option(
             help="Only the classes that this recipe names; all that there are without it.")] = None) -> None:
     """Store labelled mixtures for each split."""
     from seld_overlap_ros.simulation.fresh import load_fresh
@@ -141,7 +142,7 @@ def card(folder: DataFolder = Path("data"), mixtures: Path = Path("data/mixtures
 @data_app.command()
 def classify(folder: DataFolder = Path("data"), by_group: Annotated[bool, typer.Option(
                  help="Split by group: recording sessions never heard before.")] = False,
-             epochs: int = 30, out: Path = Path("data/runs/clips")) -> None:
+             epochs: Count = 30, out: Path = Path("data/runs/clips")) -> None:
     """Train SSC on the clean clips and name those of the test split: what the labels are worth."""
     from seld_overlap_ros.data.sounds import load_clips
     from seld_overlap_ros.training.clean_clips import check_clips
@@ -169,12 +170,14 @@ def feed(folder: DataFolder = Path("data"), name: str = "mixtures", width: float
 
 
 @data_app.command()
-def listen(mixtures: Path = Path("data/mixtures/train"), n: int = 10, page: Path = Path("build/mixtures.html")) -> None:
+def listen(mixtures: Path = Path("data/mixtures/train"), n: Count = 10,
+           page: Path = Path("build/mixtures.html")) -> None:
     """Make a page to listen to: the first stored mixtures, each with its sources alone."""
     from seld_overlap_ros.listening import write_listening_page
     from seld_overlap_ros.simulation.store import MixtureStore
 
-    write_listening_page(MixtureStore.load(mixtures), range(n), page)
+    store = MixtureStore.load(mixtures)
+    write_listening_page(store, range(min(n, len(store))), page)
     typer.echo(page.resolve().as_uri())
 
 

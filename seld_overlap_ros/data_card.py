@@ -29,8 +29,8 @@ RANGE_DB = 70.0
 # first word of a licence -> what may be done with what is made from the recording
 ALLOWS = {
     "free of conditions": ("cc0", "creative commons zero", "public"),
-    "with the notice or the author's name": ("mit", "isc", "bsd", "cc-by-3.0", "cc-by-4.0", "lgpl", "wtfpl", "expat"),
-    "under the same licence": ("cc-by-sa", "gpl", "gfdl", "per kit", "artistic"),
+    "with the notice or the author's name": ("mit", "isc", "bsd", "cc-by-3.0", "cc-by-4.0", "attribution", "wtfpl"),
+    "under the same licence": ("cc-by-sa", "share", "gpl", "gfdl", "per kit", "artistic"),
 }
 
 

@@ -27,7 +27,7 @@ def command(process: Process) -> list[str]:
         line += ["--params-file", process.params_file]
     for name, value in process.parameters.items():
         # ROS reads values as YAML, where JSON's quotes keep a text that looks like a number a text.
-        line += ["-p", f"{name}:={json.dumps(value)}"]
+        line += ["-p", f"{name}:={json.dumps(value, ensure_ascii=False)}"]
     return line
 
 

@@ -34,6 +34,8 @@ def test_overlap_is_the_share_of_sounding_time_in_which_several_sound(events, sh
         ("CC-BY-3.0", "with the notice or the author's name"),
         ("CC-BY-SA-3.0 / CC-BY-3.0 / CC0", "under the same licence"),
         ("GPL-2+", "under the same licence"),
+        ("Creative Commons Attribution 3.0 Unported", "with the notice or the author's name"),
+        ("Creative Commons Attribution-ShareAlike 3.0", "under the same licence"),
         ("homemade", "see the package"),
     ],
 )

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+FLOAT32_DEG = 1e-4  # more than what an azimuth loses as a float32
+
 
 @dataclass(frozen=True)
 class Event:
@@ -32,8 +34,9 @@ class Event:
 
     @property
     def azimuth_deg(self) -> float:
-        """Azimuth in (-180, 180], for people."""
-        return math.degrees(wrap(self.azimuth))
+        """Azimuth in (-180, 180], for people. Of a float32, as messages carry it, pi lies a little beyond pi."""
+        degrees = math.degrees(wrap(self.azimuth))
+        return degrees if degrees > -180 + FLOAT32_DEG else degrees + 360
 
     def to_json(self) -> dict:
         """The entry of `events.json`: degrees and seconds, rounded to what can be read off."""
@@ -70,4 +73,5 @@ def wrap(angle: float) -> float:
 def write_events(path: Path, events: Iterable[Event]) -> None:
     """Write a JSON list, in order of onset."""
     ordered = sorted(events, key=lambda event: (event.onset_s, event.id))
-    path.write_text(json.dumps([event.to_json() for event in ordered], indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps([event.to_json() for event in ordered], indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")

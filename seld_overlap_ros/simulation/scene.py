@@ -46,12 +46,12 @@ class Script:
 
 def load_script(path: Path) -> Script:
     """Read a script from YAML. Raises ValueError with one sentence that names what is missing or unknown."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
         cues = tuple(Cue(**cue) for cue in values["cues"])
         return Script(**{**values, "name": path.stem, "cues": cues})
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path.name}: missing or unknown entry in the script ({error})") from error
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no script of a scene, such as the shipped scenes/demo.yaml ({error})") from error
 
 
 def play_script(

@@ -41,7 +41,9 @@ class FeedingCost:
 
 
 def feeding_cost(mixtures: MixtureStore, fresh: FreshMixtures, width: float) -> FeedingCost:
-    """Measure, one after the other and in turn, in this process. Needs ROUNDS * BATCH mixtures or more of each."""
+    """Measure, one after the other and in turn, in this process. Raises ValueError if there are too few mixtures."""
+    if len(mixtures) < ROUNDS * BATCH:
+        raise ValueError(f"{ROUNDS * BATCH} stored mixtures are needed to measure, there are {len(mixtures)}")
     keep_freed_memory()
     config = SystemConfig(mixtures.labels, width=width, array=mixtures.array, azimuths=mixtures.azimuths)
     stored, drawn = (QueryDataset(source, config, 0.2) for source in (mixtures, fresh))

@@ -38,7 +38,10 @@ class Recipe:
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe. Raises ValueError with one sentence that names what is missing or unknown."""
-    values = yaml.safe_load(path.read_text())
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"no recipe {path}: give a shipped name, such as first, or a YAML file ({error})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path.name}: a recipe is a YAML mapping of {', '.join(f.name for f in fields(Recipe))}")
     try:

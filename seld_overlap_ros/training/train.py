@@ -110,15 +110,32 @@ def train(
 ) -> None:
     """Train every stage that is not finished yet, then write each asked system as one checkpoint.
 
-    `out` receives one file a stage and `SYSTEM.model.safetensors`.
+    `out` receives one file a stage and `SYSTEM.model.safetensors`. Raises ValueError if it holds another training.
     """
     keep_freed_memory()
+    asked = {
+        "version": __version__,
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "mixtures": len(mixtures.train),
+        "fresh": isinstance(mixtures.train, FreshMixtures),
+    }
+    _claim(out, asked | {"config": config.to_dict()})
     stages = {}
     for stage in STAGES:
         figures = stage_file(out, stage).with_suffix(".json")
         if not figures.is_file():
             figures.write_text(json.dumps(train_stage(stage, config, recipe, mixtures, out, seed)))
         stages[stage] = json.loads(figures.read_text())
-    record = {"version": __version__, "recipe": recipe.to_dict(), "seed": seed, "stages": stages}
     for system in systems:
-        save_model(out / f"{system}.model.safetensors", assemble(replace(config, system=system), out), record)
+        path = out / f"{system}.model.safetensors"
+        save_model(path, assemble(replace(config, system=system), out), asked | {"stages": stages})
+
+
+def _claim(out: Path, asked: dict) -> None:
+    """Write down what a folder trains; a run that goes on must be the same one."""
+    out.mkdir(parents=True, exist_ok=True)
+    claim, text = out / "run.json", json.dumps(asked, indent=1)
+    if claim.is_file() and claim.read_text() != text:
+        raise ValueError(f"{out} holds another training (recipe, seed, array, classes): set --out to another folder")
+    claim.write_text(text)

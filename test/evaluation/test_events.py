@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from seld_overlap_ros.evaluation.events import Event, wrap, write_events
@@ -13,6 +14,11 @@ SOUND = {"id": 1, "azimuth_deg": -45.0, "label": "dog_bark", "onset_s": 1.5, "du
 SCENE = {"title": "A test", "room": {"size_m": [6.0, 5.0, 2.75], "t60_s": 0.25}, "snr_db": 15.0, "sample_rate": 16000,
          "events": [SOUND, {**SOUND, "id": 2, "label": "speech"}],
          "noise": [{"source": "a room", "licence": "CC BY 4.0"}]}
+
+
+@pytest.mark.parametrize(("azimuth", "degrees"), [(float(np.float32(math.pi)), 180), (-math.pi, 180), (-3.1, -177.6)])
+def test_the_back_is_180_degrees_also_as_a_float32(azimuth, degrees):
+    assert Event(1, azimuth, "speech", 0, 1).to_json()["azimuth_deg"] == degrees
 
 
 def test_events_come_back_from_a_file_in_order_of_onset(tmp_path):

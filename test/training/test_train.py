@@ -55,6 +55,7 @@ def test_all_stages_lead_to_a_checkpoint_that_says_how_it_was_trained(data, tmp_
     assert all(torch.equal(value, last[name].half().float()) for name, value in system.state_dict().items())
     record = read_training_record(tmp_path / "overlap.model.safetensors")
     assert list(record["stages"]) == list(STAGES)
+    assert (record["mixtures"], record["fresh"], record["recipe"]["name"]) == (6, False, "tiny")
     assert all(np.isfinite(stage["val/loss"]) for stage in record["stages"].values())
 
 
@@ -78,6 +79,13 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(data, tmp_path, monkeypa
     assert all(torch.equal(cut[name], value) for name, value in whole.items())
 
 
+def test_a_folder_that_holds_another_training_is_refused(data, tmp_path):
+    short = replace(RECIPE, stages={stage: StageRecipe(1, 1e-3, 2) for stage in STAGES})
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match="set --out to another folder"):
+        train(short, CONFIG, data, tmp_path)
+
+
 def test_a_stage_trains_only_its_own_networks(data, tmp_path):
     train_stage("sss", CONFIG, RECIPE, data, tmp_path, seed=0)
     assert all(name.startswith("sss.0.") for name in load_file(stage_file(tmp_path, "sss")))
@@ -97,7 +105,8 @@ def test_an_empty_query_asks_for_silence_where_no_sound_is(data):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("- a", "YAML mapping"), ("width: 1", "'stages'"), ("labels: [a]\nstages: {}", "'ssl'")]
+    ("text", "said"),
+    [("- a", "YAML mapping"), ("width: 1", "'stages'"), ("labels: [a]\nstages: {}", "'ssl'"), ("a: [", "YAML file")],
 )
 def test_a_malformed_recipe_is_refused_in_one_sentence(tmp_path, text, said):
     path = tmp_path / "mine.yaml"
