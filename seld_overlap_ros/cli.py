@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Optional
@@ -10,6 +11,10 @@ from typing import Annotated, Optional
 import typer
 
 from seld_overlap_ros.cli_data import DataFolder, RecipeName, bar, data_app, shipped
+
+
+# Read when torch is imported: threads that spin while they wait stand in each other's way on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 class Sentences(typer.core.TyperGroup):

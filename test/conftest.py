@@ -1,6 +1,13 @@
-"""In a ROS workspace the packages for training may be missing, as a robot needs none: their tests are left out then."""
+"""What all tests share.
 
+Threads wait asleep: on a busy machine those of torch, which spin, take many times as long.
+In a ROS workspace the packages for training may be missing, as a robot needs none: their tests are left out then.
+"""
+
+import os
 from importlib.util import find_spec
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 
 NEEDS = {
     "lightning": ["training", "data/test_own_classes.py"],
