@@ -12,7 +12,6 @@ import typer
 
 from seld_overlap_ros.cli_data import DataFolder, RecipeName, bar, data_app, shipped
 
-
 # Read when torch is imported: threads that spin while they wait stand in each other's way on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
