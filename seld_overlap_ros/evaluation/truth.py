@@ -32,7 +32,7 @@ class Truth:
 def load_truth(path: Path) -> Truth:
     """Read {title, room: {size_m, t60_s}, snr_db, events, noise}. Raises ValueError that says what is wrong.
 
-    An event has what `Event.from_json` reads; it and each entry of noise also has a source and a licence.
+    An event has what `Event.from_json` reads; it and each entry of noise has a source, a licence and maybe an author.
     """
     try:
         truth = _truth(json.loads(path.read_text(encoding="utf-8")))
@@ -63,4 +63,5 @@ def _truth(scene: dict) -> Truth:
 
 
 def _credit(what: str, entry: dict) -> str:
-    return f"{what.replace('_', ' ')}: {entry['source']} ({entry['licence']})"
+    author = f" by {entry['author']}" if entry.get("author") else ""
+    return f"{what.replace('_', ' ')}: {entry['source']}{author} ({entry['licence']})"

@@ -29,6 +29,7 @@ class Cue:
     azimuth_deg: float
     distance: float  # [m]
     onset_s: float
+    author: str  # to be named wherever the scene goes
     level_db: float = 0.0  # beside the other sounds
 
 
@@ -41,6 +42,7 @@ class Script:
     duration_s: float
     snr_db: float
     noise: str  # source of the background recording
+    noise_author: str
     cues: tuple[Cue, ...]
 
 
@@ -70,7 +72,8 @@ def play_script(
         images.append(10 ** (cue.level_db / 20) / level(heard[0]) * heard)
         events.append({
             "id": number, "azimuth_deg": cue.azimuth_deg, "label": clip.label, "onset_s": cue.onset_s,
-            "duration_s": round(len(dry) / sample_rate, 3), "source": cue.source, "licence": clip.licence,
+            "duration_s": round(len(dry) / sample_rate, 3), "source": cue.source, "author": cue.author,
+            "licence": clip.licence,
         })
     background = _find(script.noise, noises)
     noise = diffuse_noise([background.samples], array, n_samples, sample_rate, rng)
@@ -79,7 +82,7 @@ def play_script(
         "title": script.title, "sample_rate": sample_rate, "snr_db": script.snr_db,
         "room": {"size_m": [round(s, 2) for s in room.size], "t60_s": round(room.t60, 3)},
         "array": asdict(array), "events": events,
-        "noise": [{"source": background.source, "licence": background.licence}],
+        "noise": [{"source": background.source, "author": script.noise_author, "licence": background.licence}],
     }  # fmt: skip
     return mixture * np.float32(PEAK / np.abs(mixture).max()), truth
 
