@@ -104,7 +104,9 @@ def _is_free(port: int) -> bool:
 
 
 def _clear(out: Path) -> None:
-    """Make the folder, and take away what an earlier demo left in it, and nothing else."""
+    """Make the folder, and take away what an earlier demo left in it, and nothing else. Raises DemoError."""
+    if (out / "log").exists() and not (out / "log" / f"{FULL_NODE.name}.log").exists():
+        raise DemoError(f"{out / 'log'} is not a demo's: give another folder with --out")
     for name in MADE:
         path = out / name
         if path.is_dir():

@@ -87,6 +87,15 @@ def test_a_broken_scene_is_named(scene, tmp_path, monkeypatch, name):
         demo.play(scene, tmp_path / "out")
 
 
+def test_a_log_folder_of_somebody_else_is_left_alone(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "NEEDED", ())
+    (tmp_path / "out" / "log").mkdir()
+    (tmp_path / "out" / "log" / "build.log").touch()
+    with pytest.raises(demo.DemoError, match="another folder with --out"):
+        demo.play(scene, tmp_path / "out")
+    assert (tmp_path / "out" / "log" / "build.log").exists()
+
+
 def test_the_command_tells_the_outcome_and_where_to_look(tmp_path, monkeypatch):
     def play(scene, out):
         assert load_truth(scene.with_suffix(".json")).events

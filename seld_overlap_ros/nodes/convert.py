@@ -12,11 +12,11 @@ from std_msgs.msg import Header
 
 try:
     from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
-except ImportError as error:  # another package of that name has AudioStamped in its place
-    raise ImportError(
+except ImportError:  # another package of that name has AudioStamped in its place
+    raise SystemExit(
         "the messages of ros-drivers/audio_common are needed (AudioDataStamped); the audio_common_msgs found here are "
         "missing or others of that name: install ros-$ROS_DISTRO-audio-common-msgs and leave the other one out"
-    ) from error
+    ) from None
 
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.evaluation.events import Event

@@ -6,7 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-from audio_common_msgs.msg import AudioDataStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rich.console import Console
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
@@ -16,6 +15,7 @@ from seld_overlap_ros.evaluation.recording import Recording
 from seld_overlap_ros.evaluation.terminal import Display
 from seld_overlap_ros.graphs import EVENT_RECORDER
 from seld_overlap_ros.nodes import convert
+from seld_overlap_ros.nodes.convert import AudioDataStamped
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.notices import Notices
 

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 
 import torch
-from audio_common_msgs.msg import AudioDataStamped, AudioInfo
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
@@ -17,6 +16,7 @@ from seld_overlap_ros.hearing import Hearing
 from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.nodes import convert
+from seld_overlap_ros.nodes.convert import AudioDataStamped, AudioInfo
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.intake import Intake
 from seld_overlap_ros.streaming.notices import Notices
@@ -57,6 +57,7 @@ class FullNode(RunnableNode):
         self._worker: Worker[_Task] = Worker(self._hear, self._dropped, self._failed)
         self._started = time.monotonic()
         self._first_audio: float | None = None
+        self._last_audio = self._started
         self._connect()
 
     def close(self) -> None:
@@ -84,8 +85,9 @@ class FullNode(RunnableNode):
         )
 
     def _on_audio(self, message: AudioDataStamped) -> None:
+        self._last_audio = time.monotonic()
         if self._first_audio is None:
-            self._first_audio = time.monotonic()
+            self._first_audio = self._last_audio
         self._frame_id = message.header.frame_id or self.value("frame_id")
         self._take(self._intake.push(*convert.from_audio(message)))
 
@@ -102,7 +104,10 @@ class FullNode(RunnableNode):
                 f"no {self._info_in.topic_name}: the audio is taken for {n_channels} channels of {sample_format} at "
                 f"{rate} Hz, as the parameters sample_rate and sample_format say",
             )
-            self._take(self._intake.describe(n_channels, rate, sample_format, "wave"))
+            # of what has waited, the newest window is enough: all at once would be more than can be heard in time
+            self._take(self._intake.describe(n_channels, rate, sample_format, "wave")[-1:])
+        elif self._first_audio is not None and now - self._last_audio > AUDIO_WAIT_S:
+            self._notices("no audio", f"no more audio on {self._audio_in.topic_name}: is its source still running?")
 
     def _on_parameters(self, parameters: list[Parameter]) -> None:
         for parameter in parameters:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from audio_common_msgs.msg import AudioDataStamped, AudioInfo
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from seld_overlap_ros.graphs import SCENE_PLAYER
 from seld_overlap_ros.nodes import convert
+from seld_overlap_ros.nodes.convert import AudioDataStamped, AudioInfo
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat

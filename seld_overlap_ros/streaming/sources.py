@@ -110,6 +110,7 @@ class Microphone:
         except OSError as error:
             raise AudioError("device", "no microphone without PortAudio: sudo apt install libportaudio2") from error
         self.channels, self.sample_rate = channels, sample_rate
+        self._name, self._error = device, sounddevice.PortAudioError
         self._notices = notices
         self._n_overflows = self._n_overflows_said = 0
         self._chunks: queue.SimpleQueue[tuple[int, np.ndarray]] = queue.SimpleQueue()
@@ -122,28 +123,36 @@ class Microphone:
                 dtype="float32",
                 callback=self._captured,
             )
-        except (sounddevice.PortAudioError, ValueError) as error:
-            raise AudioError(
-                "device",
-                f"{device!r} cannot capture {channels} channels at {sample_rate} Hz ({error}): "
-                "`python -m sounddevice` lists the devices",
-            ) from error
+        except (self._error, ValueError) as error:
+            raise self._cannot(error) from error
 
     def start(self, stamp_ns: int) -> None:
         """Begin now. The stamps are the capture times; stamp_ns is for players of files."""
-        self._stream.start()
+        try:
+            self._stream.start()
+        except self._error as error:
+            raise self._cannot(error) from error
 
     def close(self) -> None:
         """Let go of the device."""
         self._stream.close()
 
     def due(self) -> Iterator[tuple[int, np.ndarray]]:
-        """The chunks that were captured since the last call."""
+        """The chunks that were captured since the last call. Raises AudioError if the device has stopped."""
         if self._n_overflows > self._n_overflows_said:
             self._n_overflows_said = self._n_overflows
             self._notices("overflow", "the microphone was read too late and audio is lost: set a longer chunk")
         while not self._chunks.empty():
             yield self._chunks.get()
+        if not self._stream.active:
+            raise AudioError("device", "the microphone has stopped: is it still plugged in?")
+
+    def _cannot(self, error: Exception) -> AudioError:
+        return AudioError(
+            "device",
+            f"{self._name!r} cannot capture {self.channels} channels at {self.sample_rate} Hz ({error}): "
+            "`python -m sounddevice` lists the devices",
+        )
 
     def _captured(self, samples: np.ndarray, n: int, times: object, status: object) -> None:
         age_s = max(0.0, times.currentTime - times.inputBufferAdcTime)

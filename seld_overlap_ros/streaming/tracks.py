@@ -104,7 +104,8 @@ class _Track:
             self.ends.clear()  # what looked like the end was a pause
         if not seen.cut_end:
             self.ends.append(seen.end_ns)
-        self.end_ns = _median(self.ends) if self.ends else max(self.end_ns, seen.end_ns)
+        end_ns = _median(self.ends) if self.ends else max(self.end_ns, seen.end_ns)
+        self.end_ns = max(self.start_ns, end_ns)
         # An onset within a window that starts after the sound did is a pause's end, not the sound's onset.
         if not seen.cut_start and self.start_ns >= seen.window_ns:
             self.onsets.append(seen.start_ns)

@@ -76,13 +76,13 @@ class FakeSoundDevice:
             if device not in (None, 3):
                 raise ValueError(f"No input device matching {device!r}")
             self.callback = callback
-            self.running = False
+            self.active = False
 
         def start(self):
-            self.running = True
+            self.active = True
 
         def close(self):
-            self.running = False
+            self.active = False
 
 
 class Times:
@@ -105,6 +105,26 @@ def test_a_microphone_stamps_when_the_first_sample_was_captured(notices, said, m
     assert not list(microphone.due())
     assert said == ["the microphone was read too late and audio is lost: set a longer chunk"]
     microphone.close()
+
+
+def test_a_microphone_that_stops_is_said_in_a_sentence(notices, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeSoundDevice)
+    microphone = Microphone("3", 2, RATE, 0.1, notices)
+    microphone.start(0)
+    assert not list(microphone.due())
+    microphone._stream.active = False  # it was pulled out
+    with pytest.raises(AudioError, match="still plugged in"):
+        list(microphone.due())
+
+
+def test_a_microphone_that_does_not_start_is_said_in_a_sentence(notices, monkeypatch):
+    def refuse(self):
+        raise FakeSoundDevice.PortAudioError("busy")
+
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeSoundDevice)
+    monkeypatch.setattr(FakeSoundDevice.InputStream, "start", refuse)
+    with pytest.raises(AudioError, match=f"'3' cannot capture 2 channels at {RATE} Hz .busy."):
+        Microphone("3", 2, RATE, 0.1, notices).start(0)
 
 
 def test_an_unknown_microphone_is_said_in_a_sentence(notices, monkeypatch):

@@ -121,6 +121,12 @@ def test_stamps_that_go_back_start_anew_with_fresh_ids(tracks):
     assert after[0].onset_ns / SECOND == pytest.approx(START_S + 1, abs=TOLERANCE_S)
 
 
+def test_a_sound_never_ends_before_it_began(tracks):
+    hear(tracks, 0, source(START_S, [(START_S + 1.0, START_S + 9)]))
+    (sound,) = hear(tracks, 0.5, source(START_S + 0.5, [(START_S, START_S + 0.9)]))
+    assert sound.duration_ns >= 0
+
+
 def test_silence_holds_no_sound(tracks):
     assert hear(tracks, 0) == []
     assert hear(tracks, 0.5, source(START_S + 0.5, [])) == []
