@@ -104,9 +104,9 @@ def _is_free(port: int) -> bool:
 
 
 def _clear(out: Path) -> None:
-    """Make the folder, and take away what an earlier demo left in it, and nothing else. Raises DemoError."""
-    if (out / "log").exists() and not (out / "log" / f"{FULL_NODE.name}.log").exists():
-        raise DemoError(f"{out / 'log'} is not a demo's: give another folder with --out")
+    """Make the folder, and take away what an earlier demo left in it. Raises DemoError if it is not a demo's."""
+    for path in _foreign(out):
+        raise DemoError(f"{path} is not a demo's: give another folder with --out")
     for name in MADE:
         path = out / name
         if path.is_dir():
@@ -114,6 +114,17 @@ def _clear(out: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     (out / "log").mkdir(parents=True)
+
+
+def _foreign(out: Path) -> list[Path]:
+    """What has a name of MADE that others use too, such as colcon, and no sign of a demo in it or beside it."""
+    had_demo = (out / "log" / f"{FULL_NODE.name}.log").exists()
+    signs = {out / "log": had_demo, out / "separated": had_demo or (out / "events.json").exists()}
+    return [path for path, is_ours in signs.items() if not is_ours and _holds_something(path)]
+
+
+def _holds_something(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 @contextmanager

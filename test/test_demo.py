@@ -96,6 +96,24 @@ def test_a_log_folder_of_somebody_else_is_left_alone(scene, tmp_path, monkeypatc
     assert (tmp_path / "out" / "log" / "build.log").exists()
 
 
+def test_separated_sounds_of_somebody_else_are_left_alone(tmp_path):
+    (tmp_path / "separated").mkdir()
+    (tmp_path / "separated" / "mine.wav").touch()
+    with pytest.raises(demo.DemoError, match="separated is not a demo's: give another folder with --out"):
+        demo._clear(tmp_path)
+    assert (tmp_path / "separated" / "mine.wav").exists()
+
+
+@pytest.mark.parametrize("names", [["log/full_node.log", "separated/1_a.wav"], ["events.json", "separated/1_a.wav"]])
+def test_what_an_earlier_demo_left_is_taken_away(tmp_path, names):
+    for name in [*names, "notes.txt"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("old")
+    for _ in range(2):  # the second time over what a demo leaves that ends before its nodes start
+        demo._clear(tmp_path)
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["log", "notes.txt"]
+
+
 def test_the_command_tells_the_outcome_and_where_to_look(tmp_path, monkeypatch):
     def play(scene, out):
         assert load_truth(scene.with_suffix(".json")).events

@@ -65,7 +65,7 @@ class Track:
 
 
 class Recording:
-    """Collects events and windows in any order; `events` and `tracks` give what they amount to."""
+    """Collects events and windows in any order; `events` and `track` give what they amount to."""
 
     def __init__(self) -> None:
         self._zero_s: float | None = None
@@ -104,17 +104,20 @@ class Recording:
         events = [replace(event, onset_s=event.onset_s - zero) for event in self._events.values()]
         return sorted(events, key=lambda event: (event.onset_s, event.id))
 
-    def tracks(self) -> dict[int, tuple[np.ndarray, int]]:
-        """Waveform (N,) and rate [Hz] of each sound, sample 0 at time 0 of the scene."""
-        return {track_id: (self._aligned(track), track.sample_rate) for track_id, track in self._tracks.items()}
+    def track(self, track_id: int) -> tuple[np.ndarray, int]:
+        """Waveform (N,) and rate [Hz] of a sound, sample 0 at time 0 of the scene. Raises KeyError if it has none."""
+        track = self._tracks[track_id]
+        samples = track.samples()
+        start = track.start - round(self._zero() * track.sample_rate)
+        return np.pad(samples, (start, 0)) if start >= 0 else samples[-start:], track.sample_rate
 
     def write(self, folder: Path) -> None:
         """Write `events.json` and `separated/ID_LABEL.wav` into a folder, which is made if need be."""
         (folder / "separated").mkdir(parents=True, exist_ok=True)
-        for track_id, (samples, sample_rate) in self.tracks().items():
+        for track_id in self._tracks:  # one at a time, as each is as long as the scene up to its sound's end
             event = self._events.get(track_id)
             name = f"{track_id}_{event.label if event else 'unknown'}.wav".replace("/", "_")
-            soundfile.write(folder / "separated" / name, samples, sample_rate, subtype="PCM_16")
+            soundfile.write(folder / "separated" / name, *self.track(track_id), subtype="PCM_16")
         write_events(folder / "events.json", self.events())
 
     def _zero(self) -> float:
@@ -124,8 +127,3 @@ class Recording:
         starts = [event.onset_s for event in self._events.values()]
         starts += [track.start / track.sample_rate for track in self._tracks.values()]
         return min(starts, default=0.0)
-
-    def _aligned(self, track: Track) -> np.ndarray:
-        samples = track.samples()
-        start = track.start - round(self._zero() * track.sample_rate)
-        return np.pad(samples, (start, 0)) if start >= 0 else samples[-start:]

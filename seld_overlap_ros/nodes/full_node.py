@@ -106,8 +106,11 @@ class FullNode(RunnableNode):
             )
             # of what has waited, the newest window is enough: all at once would be more than can be heard in time
             self._take(self._intake.describe(n_channels, rate, sample_format, "wave")[-1:])
-        elif self._first_audio is not None and now - self._last_audio > AUDIO_WAIT_S:
-            self._notices("no audio", f"no more audio on {self._audio_in.topic_name}: is its source still running?")
+        elif self._first_audio is not None and (quiet_s := now - self._last_audio) > AUDIO_WAIT_S:
+            self._notices(
+                "no audio",
+                f"no more audio on {self._audio_in.topic_name} for {quiet_s:.0f} s: is its source still running?",
+            )
 
     def _on_parameters(self, parameters: list[Parameter]) -> None:
         for parameter in parameters:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -30,13 +31,13 @@ def record(signal, order=None, zero_s=NOW_S):
 
 @pytest.mark.parametrize("order", [None, np.random.default_rng(1).permutation(21)], ids=["in order", "shuffled"])
 def test_overlapping_windows_blend_to_the_original(signal, order):
-    samples, rate = record(signal, order).tracks()[3]
+    samples, rate = record(signal, order).track(3)
     assert (rate, len(samples)) == (RATE, len(signal))
     np.testing.assert_allclose(samples[FADE:-FADE], signal[FADE:-FADE], atol=1e-4)
 
 
 def test_a_track_fades_in_and_out(signal):
-    samples, _ = record(signal).tracks()[3]
+    samples, _ = record(signal).track(3)
     assert samples[0] == 0
     assert abs(samples[-1]) < 1e-3
     assert np.all(np.abs(samples[:FADE]) <= np.abs(signal[:FADE]) + 1e-4)
@@ -46,7 +47,7 @@ def test_time_0_is_the_first_stamp_of_the_audio(signal):
     recording = record(signal, zero_s=NOW_S - 0.5)
     recording.begin(NOW_S + 7)  # later chunks change nothing
     recording.add_event(Event(3, 0.0, "speech", NOW_S + 0.25, 1.0))
-    samples, _ = recording.tracks()[3]
+    samples, _ = recording.track(3)
     assert not samples[: RATE // 2].any()
     np.testing.assert_allclose(samples[RATE // 2 + FADE :][:HOP], signal[FADE:][:HOP], atol=1e-4)
     assert recording.events()[0].onset_s == pytest.approx(0.75)
@@ -54,7 +55,7 @@ def test_time_0_is_the_first_stamp_of_the_audio(signal):
 
 
 def test_what_was_before_time_0_is_left_out(signal):
-    samples, _ = record(signal, zero_s=NOW_S + 0.5).tracks()[3]
+    samples, _ = record(signal, zero_s=NOW_S + 0.5).track(3)
     assert len(samples) == len(signal) - RATE // 2
     np.testing.assert_allclose(samples[:HOP], signal[RATE // 2 :][:HOP], atol=1e-4)
 
@@ -71,7 +72,7 @@ def test_a_pause_between_windows_is_silent():
     recording.begin(NOW_S)
     for start_s in (0.0, 1.0):
         recording.add_source(1, NOW_S + start_s, np.ones(WINDOW, np.float32), RATE)
-    samples, _ = recording.tracks()[1]
+    samples, _ = recording.track(1)
     assert not samples[WINDOW:RATE].any()
     assert samples[WINDOW // 2] == samples[RATE + WINDOW // 2] == pytest.approx(1.0)
 
@@ -99,6 +100,19 @@ def test_a_recording_in_files(signal, tmp_path):
     samples, rate = soundfile.read(tmp_path / "separated" / "3_dog_bark.wav")
     assert rate == RATE
     np.testing.assert_allclose(samples[FADE:-FADE], 0.2 * signal[FADE:-FADE], atol=2e-4)
+
+
+def test_writing_needs_memory_for_one_sound_at_a_time(tmp_path):
+    recording, n_sounds, late_s = Recording(), 8, 30
+    recording.begin(NOW_S)
+    for track_id in range(n_sounds):
+        recording.add_source(track_id, NOW_S + late_s, np.ones(WINDOW, np.float32), RATE)
+    tracemalloc.start()
+    recording.write(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(list((tmp_path / "separated").iterdir())) == n_sounds
+    assert peak < 3 * late_s * RATE * np.dtype(np.float32).itemsize
 
 
 @pytest.mark.parametrize("samples", [np.zeros((2, WINDOW)), np.zeros(0), np.array([0.0, np.nan])])

@@ -296,6 +296,23 @@ def test_no_audio_at_all_is_said(open_bench, monkeypatch):
     open_bench().wait_for_log("no audio on /audio_stamped yet: is its source started, and there?")
 
 
+def test_audio_that_ends_is_said(open_bench, sound, monkeypatch):
+    monkeypatch.setattr(full_node, "AUDIO_WAIT_S", 1.5)
+    bench = open_bench(hop=4.0)
+    bench.hears(sound)
+    bench.wait_for_log("no more audio on /audio_stamped for 2 s: is its source still running?")
+    assert bench.log.count("no more audio") == 1
+
+
+def test_of_audio_that_waited_for_its_format_the_last_window_is_heard(open_bench, sound, monkeypatch):
+    monkeypatch.setattr(full_node, "INFO_WAIT_S", 1.0)
+    bench = open_bench(hop=0.25)
+    stamp_ns = bench.play(np.concatenate([sound, sound[:RATE]]))
+    bench.wait(lambda: bench.events)
+    assert list(bench.events) == [stamp_ns + SECOND]
+    assert "set a longer hop" not in bench.log
+
+
 def test_windows_that_are_left_out_are_said(open_bench, sound):
     bench = open_bench(hop=0.05)
     bench.hears(sound)

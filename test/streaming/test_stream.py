@@ -100,6 +100,20 @@ def test_stamps_that_tremble_break_nothing(stream, front_end, said):
     assert not said
 
 
+@given(st.lists(st.integers(-100, 100), min_size=30, max_size=30))
+@settings(deadline=None, max_examples=30)
+def test_no_trembling_of_stamps_by_100_ms_loses_audio(off_ms):
+    said, samples = [], recording(24000)
+    stream, windows = AudioStream(SMALL, 2, 0.25, Notices(said.append)), []
+    for k, ms in enumerate(off_ms):
+        windows += push(stream, samples, 800 * k, 800, START_NS + ms * 1_000_000)
+    assert not said
+    starts = range(0, len(samples) - SMALL.window_samples + 1, 4000)
+    for window, start in zip(windows, starts, strict=True):
+        np.testing.assert_array_equal(window.samples, samples[start : start + SMALL.window_samples].T)
+        assert window.stamp_ns == START_NS + off_ms[0] * 1_000_000 + start * SECOND // RATE
+
+
 def test_another_rate_is_resampled_as_soxr_does_offline(front_end, said):
     rate = 48000
     stream = AudioStream(front_end, 2, 0.25, Notices(said.append))
