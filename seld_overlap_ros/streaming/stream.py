@@ -16,10 +16,9 @@ from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.streaming.notices import Notices
 
 SECOND = 1_000_000_000  # [ns]
-# Capture nodes stamp when they receive, late by what the machine was busy with, and on a clock that wanders against the
-# sound card's. Less than this is no gap and no overlap: to take it for one would put silence into good audio, and then
-# drop as much. A shorter gap that is real shifts the time by as much, until more of them are bridged together.
-STAMP_TOLERANCE = SECOND // 5  # [ns]
+# Capture nodes stamp on a clock that wanders against the sound card's. Less than this is no gap and no overlap;
+# it is a tenth of the default hop.
+STAMP_TOLERANCE = SECOND // 20  # [ns]
 
 
 @dataclass(frozen=True)

@@ -56,20 +56,20 @@ def test_nothing_comes_before_a_whole_window(stream, front_end):
 def test_a_gap_is_bridged_with_silence_and_said(stream, front_end, said):
     samples = recording(20000)
     push(stream, samples, 0, 6000)
-    windows = push(stream, samples, 10000, 10000)
+    windows = push(stream, samples, 8000, 12000)
     expected = samples.copy()
-    expected[6000:10000] = 0
+    expected[6000:8000] = 0
     np.testing.assert_array_equal(windows[0].samples, expected[: front_end.window_samples].T)
     assert windows[0].stamp_ns == START_NS
-    assert said == ["0.250 s of audio are missing and count as silence"]
+    assert said == ["0.125 s of audio are missing and count as silence"]
 
 
 def test_what_comes_twice_is_dropped_and_said(stream, front_end, said):
     samples = recording(20000)
     push(stream, samples, 0, 6000)
-    windows = push(stream, samples, 2000, 18000)
+    windows = push(stream, samples, 4000, 16000)
     np.testing.assert_array_equal(windows[0].samples, samples[: front_end.window_samples].T)
-    assert said == ["0.250 s of audio came twice and are dropped the second time"]
+    assert said == ["0.125 s of audio came twice and are dropped the second time"]
 
 
 def test_a_chunk_that_is_all_known_changes_nothing(stream, front_end):
@@ -90,19 +90,9 @@ def test_a_jump_starts_anew_and_is_said(stream, front_end, said, jump_s, sentenc
     assert said == [f"the audio's stamps {sentence}: listening starts anew there"]
 
 
-def test_stamps_that_tremble_break_nothing(stream, front_end, said):
-    samples = recording(20000)
-    windows = []
-    for first in range(0, 20000, 800):
-        jitter_ns = 100_000_000 * (-1) ** (first // 800) if first else 0
-        windows += push(stream, samples, first, 800, START_NS + jitter_ns)
-    np.testing.assert_array_equal(windows[0].samples, samples[: front_end.window_samples].T)
-    assert not said
-
-
-@given(st.lists(st.integers(-100, 100), min_size=30, max_size=30))
+@given(st.lists(st.integers(-25, 25), min_size=30, max_size=30))
 @settings(deadline=None, max_examples=30)
-def test_no_trembling_of_stamps_by_100_ms_loses_audio(off_ms):
+def test_stamps_that_tremble_at_random_lose_no_audio(off_ms):
     said, samples = [], recording(24000)
     stream, windows = AudioStream(SMALL, 2, 0.25, Notices(said.append)), []
     for k, ms in enumerate(off_ms):
@@ -112,6 +102,16 @@ def test_no_trembling_of_stamps_by_100_ms_loses_audio(off_ms):
     for window, start in zip(windows, starts, strict=True):
         np.testing.assert_array_equal(window.samples, samples[start : start + SMALL.window_samples].T)
         assert window.stamp_ns == START_NS + off_ms[0] * 1_000_000 + start * SECOND // RATE
+
+
+def test_stamps_that_tremble_break_nothing(stream, front_end, said):
+    samples = recording(20000)
+    windows = []
+    for first in range(0, 20000, 800):
+        jitter_ns = 20_000_000 * (-1) ** (first // 800) if first else 0
+        windows += push(stream, samples, first, 800, START_NS + jitter_ns)
+    np.testing.assert_array_equal(windows[0].samples, samples[: front_end.window_samples].T)
+    assert not said
 
 
 def test_another_rate_is_resampled_as_soxr_does_offline(front_end, said):
