@@ -65,13 +65,17 @@ def as_heard(clip: Clip, n_samples: int, sample_rate: int, rng: np.random.Genera
 
 
 def place_in_window(dry: np.ndarray, n_samples: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    """Cut an event at the window's borders: the part inside and its first sample. At least VISIBLE of it is inside."""
+    """Cut an event at the window's borders: the part inside and its first sample. At least VISIBLE of it is inside.
+
+    Something sounds in that part, or it is placed anew: a series or a recording may be cut in one of its pauses.
+    """
     hidden = round((1 - VISIBLE) * len(dry))
-    start = int(rng.integers(-hidden, max(n_samples - len(dry) + hidden, -hidden) + 1))
-    inside = dry[max(0, -start) : n_samples - start]
-    sounding = np.flatnonzero(inside)  # a series may be cut in one of its gaps
-    first, last = (sounding[0], sounding[-1]) if len(sounding) else (0, len(inside) - 1)
-    return inside[first : last + 1], max(0, start) + int(first)
+    while True:
+        start = int(rng.integers(-hidden, max(n_samples - len(dry) + hidden, -hidden) + 1))
+        inside = dry[max(0, -start) : n_samples - start]
+        sounding = np.flatnonzero(inside)
+        if len(sounding):
+            return inside[sounding[0] : sounding[-1] + 1], max(0, start) + int(sounding[0])
 
 
 def image(dry: np.ndarray, rir: np.ndarray, start: int, n_samples: int) -> np.ndarray:

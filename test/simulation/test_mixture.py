@@ -58,6 +58,14 @@ def test_scene_fits_its_truth(bank, sounds):
             assert 0 <= event.onset_s < event.onset_s + event.duration_s <= N / RATE + 1e-6
 
 
+def test_a_recording_that_is_mostly_silence_is_placed_so_that_it_sounds():
+    dry = np.zeros(N, np.float32)
+    dry[:800] = 0.5  # a third of the places would cut this off
+    for index in range(60):
+        inside, _ = place_in_window(dry, N, scene_rng("silence", index))
+        assert inside.any()
+
+
 def test_same_scene_in_any_order(bank, sounds):
     forward = [draw_scene(scene_rng("o", i), sounds[0], bank, sounds[1], N) for i in (3, 4)]
     backward = [draw_scene(scene_rng("o", i), sounds[0], bank, sounds[1], N) for i in (4, 3)][::-1]
