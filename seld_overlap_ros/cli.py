@@ -33,22 +33,41 @@ app.add_typer(data_app, name="data")
 
 
 @app.command()
-def train(folder: DataFolder = Path("data"), recipe: RecipeName = "first", name: str = "mixtures",
-          fresh: Annotated[bool, typer.Option(help="Draw others in every epoch, as many as stored.")] = False,
-          out: Path = Path("data/runs/first"), seed: int = 0) -> None:
-    """Train the overlapped system through its stages; started again, it goes on where it was."""
+def train(
+    folder: DataFolder = Path("data"),
+    recipe: RecipeName = "mini",
+    systems: Annotated[Optional[list[str]], typer.Option(
+        "--system", help="System to train, such as overlap; may be repeated. All four of Table 1 without it.")] = None,
+    mixtures: Annotated[Path, typer.Option(help="Stored mixtures to train on and to validate with.")] = Path(
+        "data/mixtures"),
+    limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first so many training mixtures.")] = None,
+    fresh: Annotated[bool, typer.Option(help="Draw others in every pass, as many as stored.")] = False,
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the run; data/runs/RECIPE/SEED without it.")] = None,
+    seed: int = 0,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that share each step (DDP); on a CPU one a core is "
+                                                       "fastest.")] = 1,
+) -> None:
+    """Train systems through the stages that they need; started again, it goes on where it was."""
+    from dataclasses import replace
+
     from seld_overlap_ros.config import SystemConfig
     from seld_overlap_ros.simulation.fresh import load_fresh
     from seld_overlap_ros.simulation.store import MixtureStore
     from seld_overlap_ros.training.recipe import load_recipe
+    from seld_overlap_ros.training.stages import SOURCES, TABLE_1
     from seld_overlap_ros.training.train import Mixtures
     from seld_overlap_ros.training.train import train as train_all
 
+    if unknown := sorted(set(systems or ()) - set(SOURCES)):
+        raise ValueError(f"no system {', '.join(unknown)}; there are {', '.join(SOURCES)}")
     loaded = load_recipe(shipped("training/recipes", recipe))
-    stored, val = (MixtureStore.load(folder / name / split) for split in ("train", "val"))
-    mixtures = Mixtures(load_fresh(folder, "train", len(stored), stored.labels) if fresh else stored, val)
+    stored, val = (MixtureStore.load(mixtures / split) for split in ("train", "val"))
+    stored = replace(stored, truth=stored.truth[:limit])
+    learnt = Mixtures(load_fresh(folder, "train", len(stored), stored.labels) if fresh else stored, val)
     config = SystemConfig(stored.labels, width=loaded.width, array=val.array, azimuths=val.azimuths)
-    train_all(loaded, config, mixtures, out, seed=seed)
+    out = out or folder / "runs" / loaded.name / str(seed)
+    train_all(loaded, config, learnt, out, systems or TABLE_1, seed, processes)
+    typer.echo(f"trained: {out}")
 
 
 @app.command(epilog="For example: seld-overlap up full file:=recording.wav hop:=1.0")

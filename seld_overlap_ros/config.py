@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 
-SYSTEMS = ("cascade", "ssl_sss", "sss_ssc", "overlap")
+SYSTEMS = ("cascade", "ssl_sss", "sss_ssc", "overlap", "one_sss")  # the last one is for comparison only
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from seld_overlap_ros.models.ssl_net import SslNet
 from seld_overlap_ros.models.sss_net import SssNet
 
 # Systems whose SSS learnt from SSL's own score; the others were trained on, and get, a hard 1 (query rule).
-SOFT_DIRECTION = ("ssl_sss", "overlap")
+SOFT_DIRECTION = ("ssl_sss", "overlap", "one_sss")
 
 
 class System(nn.Module):

@@ -28,6 +28,7 @@ from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.ssc_net import SscNet
 from seld_overlap_ros.simulation.mixture import as_heard, place_in_window
 from seld_overlap_ros.simulation.rooms import scene_rng
+from seld_overlap_ros.training.augment import blank
 from seld_overlap_ros.training.train import quiet
 
 WIDTH = 0.25
@@ -37,7 +38,7 @@ SMOOTHING = 0.1  # of the labels: some recordings are ambiguous
 GAIN_DB = (-30.0, -3.0)  # of the peak, re full scale
 FLOOR_DB = (-90.0, -50.0)  # of white noise, re full scale: a recording's own floor would give it away
 SPEED = (0.85, 1.18)  # pitch and tempo together, as a larger or a smaller bell
-MASKED = 0.125  # of bins and of frames at most (SpecAugment, Park et al. 2019)
+MASKED = 0.125  # share of bins and of frames blanked at most
 
 
 @dataclass(frozen=True)
@@ -96,17 +97,8 @@ class ClipDataset(Dataset):
         window[start : start + len(dry)] += 10 ** (gain_db / 20) * dry
         features = log_magnitude(stft(window, self.front_end))
         if self.epoch is not None:
-            _mask(features, rng)
+            blank([features], MASKED, rng)
         return torch.from_numpy(np.ascontiguousarray(features)), self.class_id[clip.label]
-
-
-def _mask(features: np.ndarray, rng: np.random.Generator) -> None:
-    """Blank one band of bins and one stretch of frames."""
-    for axis in (0, 1):
-        size = features.shape[axis]
-        width = int(rng.uniform(0, MASKED) * size)
-        first = int(rng.integers(size - width + 1))
-        features[(slice(None),) * axis + (slice(first, first + width),)] = 0
 
 
 class _Data(lightning.LightningDataModule):

@@ -12,6 +12,7 @@ from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
+from seld_overlap_ros.training.augment import blank
 
 NO_CLASS = -100  # cross-entropy leaves these items out
 
@@ -29,9 +30,11 @@ class QueryDataset(Dataset):
         empty_query: float,
         seed: int = 0,
         epoch: int = 0,
+        masked: float = 0.0,
     ) -> None:
+        """`masked`: share of bins and of frames that are blanked at most."""
         self.mixtures, self.config, self.empty_query = mixtures, config, empty_query
-        self.seed, self.epoch = seed, epoch
+        self.seed, self.epoch, self.masked = seed, epoch, masked
         self.class_id = {label: i for i, label in enumerate(config.labels)}
 
     def __len__(self) -> int:
@@ -53,4 +56,6 @@ class QueryDataset(Dataset):
             event = scene.events[k]
             item |= {"direction": event.direction, "label": self.class_id[event.label],
                      "target": log_magnitude(stft(scene.stems[k], self.config.front_end))}
+        if self.masked:
+            blank((item["features"], item["target"]), self.masked, rng)
         return {name: torch.as_tensor(value) for name, value in item.items()}

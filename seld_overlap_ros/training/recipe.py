@@ -1,4 +1,4 @@
-"""How a system is trained: read from a small YAML file whose numbers carry their reasons."""
+"""How systems are trained: read from a small YAML file whose numbers carry their reasons."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import yaml
 
-STAGES = ("ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap")
+LOSSES = ("entropy", "squared")
 
 
 @dataclass(frozen=True)
 class StageRecipe:
-    """One stage: epochs, highest learning rate (one cycle, Adam) and items a step."""
+    """One stage: passes over the mixtures, highest learning rate (Adam) and items a step over all processes."""
 
     epochs: int
     learning_rate: float
@@ -21,15 +21,23 @@ class StageRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All stages, and the weight of each loss where a stage has more than one."""
+    """The losses, the weight of each where a stage has more than one, and every stage's numbers."""
 
     name: str
     width: float
-    separation_weight: float  # of the separation's squared error beside the class's cross-entropy
-    localization_weight: float  # of the direction's cross-entropy in the joint stages
+    separation_weight: float  # of the separation's squared error beside the class's loss
+    localization_weight: float  # of the direction's loss in the joint stages
     empty_query: float  # share of queries for a direction without a sound, target 0
     stages: dict[str, StageRecipe]
+    loss: str = "entropy"  # of classes and directions: cross-entropy, or the paper's mean square error
+    one_cycle: bool = True  # the learning rate rises and falls (Smith 2018); false: constant, as the paper
+    smoothing: float = 0.0  # share of a class label that is spread over all classes
+    masked: float = 0.0  # share of bins and of frames blanked at most in the training features (SpecAugment)
     labels: tuple[str, ...] = ()  # classes to mix; without them, all that there are
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
 
     def to_dict(self) -> dict:
         """Plain values, for the training record."""
@@ -37,16 +45,31 @@ class Recipe:
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a recipe. Raises ValueError with one sentence that names what is missing or unknown."""
+    """Read a recipe. Raises ValueError with one sentence that names what is missing or unknown.
+
+    `base: NAME` takes all that is not given from NAME.yaml in the same folder.
+    """
+    values = _values(path)
+    try:
+        stages = {stage: StageRecipe(**numbers) for stage, numbers in values["stages"].items()}
+        labels = tuple(map(str, values.get("labels", ())))
+        return Recipe(**{**values, "name": path.stem, "labels": labels, "stages": stages})
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path.name}: missing or unknown entry ({error})") from error
+
+
+def _values(path: Path) -> dict:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise ValueError(f"no recipe {path}: give a shipped name, such as first, or a YAML file ({error})") from error
+        raise ValueError(f"no recipe {path}: give a shipped name, such as mini, or a YAML file ({error})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path.name}: a recipe is a YAML mapping of {', '.join(f.name for f in fields(Recipe))}")
-    try:
-        stages = {stage: StageRecipe(**values["stages"][stage]) for stage in STAGES}
-        labels = tuple(map(str, values.get("labels", ())))
-        return Recipe(**{**values, "name": path.stem, "labels": labels, "stages": stages})
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path.name}: missing or unknown entry ({error})") from error
+    if "base" not in values:
+        return values
+    base = path.parent / f"{values.pop('base')}.yaml"
+    if base == path:
+        raise ValueError(f"{path.name} is its own base: name another recipe, such as mini")
+    base = _values(base)
+    stages = base.get("stages", {}) | values.get("stages", {})
+    return base | values | {"stages": stages}

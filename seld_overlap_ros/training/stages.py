@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,15 +17,21 @@ from seld_overlap_ros.models.system import System
 from seld_overlap_ros.training.dataset import NO_CLASS
 from seld_overlap_ros.training.recipe import Recipe
 
+Sources = dict[str, "tuple[str, str] | None"]
+ALL = ("ssl", "sss.0", "sss.1", "ssc")
+
 # system -> network of the system -> (stage it comes from, name it has there)
-SOURCES = {
+SOURCES: dict[str, Sources] = {
     "cascade": {"ssl": ("ssl", "ssl"), "sss.0": ("sss", "sss.0"), "ssc": ("ssc", "ssc")},
     "ssl_sss": {"ssl": ("ssl_sss", "ssl"), "sss.0": ("ssl_sss", "sss.0"), "ssc": ("ssc", "ssc")},
     "sss_ssc": {"ssl": ("ssl", "ssl"), "sss.0": ("sss_ssc", "sss.0"), "ssc": ("sss_ssc", "ssc")},
-    "overlap": {name: ("overlap", name) for name in ("ssl", "sss.0", "sss.1", "ssc")},
+    "overlap": {name: ("overlap", name) for name in ALL},
+    # what a careful reader asks for beside the paper's four
+    "one_sss": {name: ("one_sss", name) for name in ALL if name != "sss.1"},
+    "scratch": {name: ("scratch", name) for name in ALL},
 }
 # stage -> network that it trains -> where its first weights come from
-INITIAL = {
+INITIAL: dict[str, Sources] = {
     "ssl": {"ssl": None},
     "sss": {"sss.0": None},
     "ssc": {"ssc": None},
@@ -32,7 +39,23 @@ INITIAL = {
     "sss_ssc": {"sss.0": ("sss", "sss.0"), "ssc": ("ssc", "ssc")},
     "overlap": {"ssl": ("ssl_sss", "ssl"), "sss.0": ("ssl_sss", "sss.0"),
                 "sss.1": ("sss_ssc", "sss.0"), "ssc": ("sss_ssc", "ssc")},
+    "one_sss": {"ssl": ("ssl_sss", "ssl"), "sss.0": ("sss_ssc", "sss.0"), "ssc": ("sss_ssc", "ssc")},
+    "scratch": dict.fromkeys(ALL),
 }
+TABLE_1 = ("cascade", "ssl_sss", "sss_ssc", "overlap")
+
+
+def architecture(system: str) -> str:
+    """The `config.system` of a system's networks: `scratch` is `overlap`, trained otherwise."""
+    return "overlap" if system == "scratch" else system
+
+
+def needed_stages(systems: Iterable[str]) -> tuple[str, ...]:
+    """The stages that lead to these systems, each after those that it starts from."""
+    asked = {source[0] for system in systems for source in SOURCES[system].values()}
+    while more := {s[0] for stage in asked for s in INITIAL[stage].values() if s} - asked:
+        asked |= more
+    return tuple(stage for stage in INITIAL if stage in asked)
 
 
 def stage_file(folder: Path, stage: str) -> Path:
@@ -40,7 +63,7 @@ def stage_file(folder: Path, stage: str) -> Path:
     return folder / f"{stage}.safetensors"
 
 
-def load_networks(system: System, sources: dict[str, tuple[str, str] | None], folder: Path) -> None:
+def load_networks(system: System, sources: Sources, folder: Path) -> None:
     """Fill networks of a system from finished stages in `folder`; None keeps the fresh weights."""
     for name, source in sources.items():
         if source:
@@ -51,11 +74,11 @@ def load_networks(system: System, sources: dict[str, tuple[str, str] | None], fo
             system.get_submodule(name).load_state_dict(own)
 
 
-def assemble(config: SystemConfig, folder: Path) -> System:
-    """One of the four systems of Table 1 from the finished stages in `folder`, in eval mode."""
-    system = System(config)
-    load_networks(system, SOURCES[config.system], folder)
-    return system.eval()
+def assemble(config: SystemConfig, system: str, folder: Path) -> System:
+    """A system from the finished stages in `folder`, in eval mode."""
+    assembled = System(replace(config, system=architecture(system)))
+    load_networks(assembled, SOURCES[system], folder)
+    return assembled.eval()
 
 
 class Stage(lightning.LightningModule):
@@ -64,10 +87,12 @@ class Stage(lightning.LightningModule):
     def __init__(self, stage: str, config: SystemConfig, recipe: Recipe, folder: Path, seed: int) -> None:
         super().__init__()
         self.stage, self.recipe, self.seed = stage, recipe, seed
-        kind = stage if stage in SOURCES else "cascade"
+        kind = architecture(stage) if stage in SOURCES else "cascade"
         self.system = System(replace(config, system=kind)).to(memory_format=torch.channels_last)
         load_networks(self.system, INITIAL[stage], folder)
+        self.system.requires_grad_(False)  # several processes wait for every gradient that is asked for
         self.networks = nn.ModuleList(self.system.get_submodule(name) for name in INITIAL[stage])
+        self.networks.requires_grad_(True)
 
     def save_networks(self, folder: Path) -> None:
         """Leave the stage's networks for the stages after it."""
@@ -97,11 +122,14 @@ class Stage(lightning.LightningModule):
         return paths | self.class_loss(scores, batch)
 
     def direction_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Binary cross-entropy of all directions, and the share of mixtures whose directions are exactly right."""
+        """Loss of all directions, and the share of mixtures whose directions are exactly right."""
         weight = 1.0 if self.stage == "ssl" else self.recipe.localization_weight
         exact = ((logits > 0) == (batch["active"] > 0)).all(dim=1).float().mean()
-        return {"direction_loss": weight * functional.binary_cross_entropy_with_logits(logits.float(), batch["active"]),
-                "direction_exact": exact.detach()}
+        if self.recipe.loss == "squared":
+            loss = functional.mse_loss(torch.sigmoid(logits.float()), batch["active"])
+        else:
+            loss = functional.binary_cross_entropy_with_logits(logits.float(), batch["active"])
+        return {"direction_loss": weight * loss, "direction_exact": exact.detach()}
 
     def separation_loss(self, separated: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Mean squared error of the separated log magnitude."""
@@ -109,11 +137,15 @@ class Stage(lightning.LightningModule):
         return {"separation_loss": weight * functional.mse_loss(separated.float(), batch["target"])}
 
     def class_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Cross-entropy over the queries that hold a sound, and their accuracy."""
+        """Loss over the queries that hold a sound, and their accuracy. The squared one is summed over the classes."""
         asked = batch["label"] != NO_CLASS
         right = (logits.argmax(dim=1) == batch["label"])[asked].float()
-        # the sum over no item at all is 0, the mean would be NaN
-        total = functional.cross_entropy(logits.float(), batch["label"], ignore_index=NO_CLASS, reduction="sum")
+        if self.recipe.loss == "squared":
+            true = functional.one_hot(batch["label"].clamp(min=0), logits.shape[1])
+            total = (torch.softmax(logits.float(), dim=1) - true)[asked].square().sum()
+        else:  # the sum over no item at all is 0, the mean would be NaN
+            total = functional.cross_entropy(logits.float(), batch["label"], ignore_index=NO_CLASS, reduction="sum",
+                                             label_smoothing=self.recipe.smoothing if self.training else 0.0)
         return {"class_loss": total / max(1, int(asked.sum())), "accuracy": right.mean().nan_to_num().detach()}
 
     def step(self, batch: dict[str, Tensor], split: str) -> Tensor:
@@ -121,7 +153,7 @@ class Stage(lightning.LightningModule):
         values = self.losses(batch)
         total = sum(value for name, value in values.items() if name.endswith("_loss"))
         log = {f"{split}/{name}": value for name, value in values.items()} | {f"{split}/loss": total}
-        self.log_dict(log, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch["label"]))
+        self.log_dict(log, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(batch["label"]), sync_dist=True)
         return total
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
@@ -134,9 +166,11 @@ class Stage(lightning.LightningModule):
         self.step(batch, "val")
 
     def configure_optimizers(self) -> dict:
-        """Adam under a one-cycle learning rate, over the networks of this stage only."""
+        """Adam over the networks of this stage only, under the recipe's learning rate."""
         own = self.recipe.stages[self.stage]
         optimizer = torch.optim.Adam(self.networks.parameters(), lr=own.learning_rate)
+        if not self.recipe.one_cycle:
+            return {"optimizer": optimizer}
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, own.learning_rate, total_steps=int(self.trainer.estimated_stepping_batches)
         )

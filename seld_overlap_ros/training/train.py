@@ -1,19 +1,20 @@
-"""Train the stages one after another; a run that was cut off goes on where it was."""
+"""Train the stages one after another; a run that was cut off goes on where it was, to the same result."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from seld_overlap_ros import __version__
@@ -24,60 +25,87 @@ from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.dataset import QueryDataset
-from seld_overlap_ros.training.recipe import STAGES, Recipe
-from seld_overlap_ros.training.stages import Stage, assemble, stage_file
+from seld_overlap_ros.training.progress import Feeding, Progress
+from seld_overlap_ros.training.recipe import Recipe
+from seld_overlap_ros.training.stages import TABLE_1, Stage, assemble, needed_stages, stage_file
+
+ROUND = 2500  # mixtures from one checkpoint to the next: a minute or two on two cores
 
 
 @dataclass(frozen=True)
 class Mixtures:
-    """What is learnt from, and what chooses the weights that are kept. Fresh mixtures are others in every epoch."""
+    """What is learnt from, and what chooses the weights that are kept. Fresh mixtures are others in every pass."""
 
     train: MixtureStore | FreshMixtures
     val: MixtureStore
 
-    def at_epoch(self, epoch: int) -> MixtureStore | FreshMixtures:
-        """The training mixtures of an epoch."""
-        return self.train.at_epoch(epoch) if isinstance(self.train, FreshMixtures) else self.train
+    @property
+    def rounds(self) -> int:
+        """Rounds a pass: Lightning's epoch is a round here, as it saves and resumes by epochs."""
+        return max(1, round(len(self.train) / ROUND))
+
+    def at_pass(self, number: int) -> MixtureStore | FreshMixtures:
+        """The training mixtures of a pass."""
+        return self.train.at_epoch(number) if isinstance(self.train, FreshMixtures) else self.train
 
 
 class StageData(lightning.LightningDataModule):
-    """Mixtures as one stage asks them. Order and queries of an epoch depend on (seed, epoch) only."""
+    """Mixtures as one stage asks them. Order and queries of a round depend on (seed, round) only."""
 
     def __init__(self, stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixtures, seed: int) -> None:
         super().__init__()
-        self.config, self.mixtures, self.seed = config, mixtures, seed
+        self.config, self.mixtures, self.seed, self.masked = config, mixtures, seed, recipe.masked
         self.batch = recipe.stages[stage].batch
         self.empty_query = recipe.empty_query if stage != "ssc" else 0.0  # silence has no class
 
     def train_dataloader(self) -> DataLoader:
-        """Lightning's hook, called at the start of every epoch."""
-        epoch = self.trainer.current_epoch
-        dataset = QueryDataset(self.mixtures.at_epoch(epoch), self.config, self.empty_query, self.seed, epoch)
-        # a list, because Lightning may start an epoch's loader twice, which a generator would not forget
-        order = scene_rng("order", self.seed, epoch).permutation(len(dataset)).tolist()
-        return DataLoader(dataset, self.batch, sampler=order, drop_last=True, num_workers=1)
+        """Lightning's hook, called at the start of every round: this process's share of the round's mixtures."""
+        number, part = divmod(self.trainer.current_epoch, self.mixtures.rounds)
+        dataset = QueryDataset(self.mixtures.at_pass(number), self.config, self.empty_query, self.seed, number,
+                               self.masked)
+        order = scene_rng("order", self.seed, number).permutation(len(dataset))
+        order = order[part :: self.mixtures.rounds]
+        n_processes = self.trainer.world_size
+        order = order[: len(order) // self.batch * self.batch]  # whole steps, so that all processes have as many
+        # a list, because Lightning may start a loader twice, which a generator would not forget
+        own = order[self.trainer.global_rank :: n_processes].tolist()
+        return DataLoader(dataset, self.batch // n_processes, sampler=own, num_workers=1)
 
     def val_dataloader(self) -> DataLoader:
         """Lightning's hook. The same queries every time."""
         dataset = QueryDataset(self.mixtures.val, self.config, self.empty_query)
-        return DataLoader(dataset, self.batch, num_workers=1)
+        own = range(self.trainer.global_rank, len(dataset), self.trainer.world_size)
+        return DataLoader(dataset, self.batch, sampler=own, num_workers=1)
 
 
-def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixtures, out: Path, seed: int) -> dict:
-    """Train one stage, or resume it, and leave its best networks in `out`. Returns its figures."""
+def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixtures, out: Path, seed: int,
+                processes: int = 1) -> dict:
+    """Train one stage, or resume it, and leave its best networks in `out`. Returns its figures.
+
+    With several processes each takes its share of every step (DDP); the batch must be a multiple of their number.
+    """
+    own = recipe.stages[stage]
+    if own.batch % processes:
+        raise ValueError(f"{stage}: a batch of {own.batch} cannot be shared by {processes} processes evenly")
     quiet()
     lightning.seed_everything(seed, verbose=False)
     module = Stage(stage, config, recipe, out, seed)
     data = StageData(stage, config, recipe, mixtures, seed)
-    # saved when the epoch has ended: what validation's end saves resumes within an epoch that is over
-    saving = {"dirpath": out / stage, "enable_version_counter": False, "save_on_train_epoch_end": True}
-    best = ModelCheckpoint(filename="best", monitor="val/loss", **saving)
-    last = ModelCheckpoint(filename="last", **saving)
+    best = ModelCheckpoint(out / stage, "best", monitor="val/loss", enable_version_counter=False)
+    # saved when the round has ended: what validation's end saves resumes within a round that is over
+    last = ModelCheckpoint(out / stage, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+    feeding = Feeding()
     trainer = lightning.Trainer(
-        max_epochs=recipe.stages[stage].epochs,
+        devices=processes,
+        strategy="ddp" if processes > 1 else "auto",
+        use_distributed_sampler=False,
+        max_epochs=own.epochs * mixtures.rounds,
+        check_val_every_n_epoch=mixtures.rounds,
+        num_sanity_val_steps=0,
         precision="bf16-mixed",
-        callbacks=[best, last, RichProgressBar(leave=True)],
-        logger=CSVLogger(out / stage, name="log"),
+        callbacks=[best, last, feeding, Progress(stage, feeding)],
+        logger=[CSVLogger(out / stage, name="log", flush_logs_every_n_steps=1),
+                TensorBoardLogger(out, name="tensorboard", version=stage)],
         log_every_n_steps=1,
         reload_dataloaders_every_n_epochs=1,
         enable_model_summary=False,
@@ -88,8 +116,10 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
     trainer.fit(module, data, ckpt_path=resume if resume.is_file() else None, weights_only=True)
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     [figures] = trainer.validate(module, data, verbose=False)
-    module.save_networks(out)
-    return {**figures, "minutes": (time.monotonic() - started) / 60}
+    if trainer.is_global_zero:
+        module.save_networks(out)
+    trainer.strategy.barrier()  # the next stage starts from what this one has saved
+    return {**figures, **feeding.figures(), "minutes": (time.monotonic() - started) / 60, "processes": processes}
 
 
 def quiet() -> None:
@@ -105,12 +135,14 @@ def train(
     config: SystemConfig,
     mixtures: Mixtures,
     out: Path,
-    systems: Sequence[str] = ("overlap",),
+    systems: Sequence[str] = TABLE_1,
     seed: int = 0,
+    processes: int = 1,
 ) -> None:
-    """Train every stage that is not finished yet, then write each asked system as one checkpoint.
+    """Train every stage that the systems need and that is not finished yet, then write each system as one checkpoint.
 
-    `out` receives one file a stage and `SYSTEM.model.safetensors`. Raises ValueError if it holds another training.
+    `out` receives one file a stage and `SYSTEM.model.safetensors`; systems share the stages that they have in common.
+    Raises ValueError if it holds another training, or if the recipe lacks a stage.
     """
     keep_freed_memory()
     asked = {
@@ -121,15 +153,23 @@ def train(
         "fresh": isinstance(mixtures.train, FreshMixtures),
     }
     _claim(out, asked | {"config": config.to_dict()})
-    stages = {}
-    for stage in STAGES:
-        figures = stage_file(out, stage).with_suffix(".json")
-        if not figures.is_file():
-            figures.write_text(json.dumps(train_stage(stage, config, recipe, mixtures, out, seed)))
-        stages[stage] = json.loads(figures.read_text())
-    for system in systems:
-        path = out / f"{system}.model.safetensors"
-        save_model(path, assemble(replace(config, system=system), out), asked | {"stages": stages})
+    needed = needed_stages(systems)
+    if lacking := [stage for stage in needed if stage not in recipe.stages]:
+        raise ValueError(f"the recipe {recipe.name} says nothing of the stages {', '.join(lacking)}: add them to it")
+    # looked up before any is trained: of several processes each must train the same
+    for stage in [stage for stage in needed if not _figures_file(out, stage).is_file()]:
+        figures = train_stage(stage, config, recipe, mixtures, out, seed, processes)
+        if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+            _figures_file(out, stage).write_text(json.dumps(figures))
+    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+        for system in systems:
+            stages = {stage: json.loads(_figures_file(out, stage).read_text()) for stage in needed_stages([system])}
+            path = out / f"{system}.model.safetensors"
+            save_model(path, assemble(config, system, out), asked | {"system": system, "stages": stages})
+
+
+def _figures_file(out: Path, stage: str) -> Path:
+    return stage_file(out, stage).with_suffix(".json")
 
 
 def _claim(out: Path, asked: dict) -> None:

@@ -11,7 +11,7 @@ from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
-from seld_overlap_ros.training.recipe import STAGES
+from seld_overlap_ros.training.stages import needed_stages
 
 CLASSES = ("cup", "drill", "gate", "kettle", "parrot")
 
@@ -30,7 +30,8 @@ def own(tmp_path, tone, write_sound):
             write_sound(tmp_path / "mine" / label / f"{take}.wav", tone(400 * (number + 1) + 30 * take, 0.6))
     recipe = {
         "name": "mine", "width": 1 / 32, "labels": list(CLASSES), "separation_weight": 1.0, "localization_weight": 0.3,
-        "empty_query": 0.2, "stages": {s: {"epochs": 1, "learning_rate": 0.001, "batch": 2} for s in STAGES},
+        "empty_query": 0.2,
+        "stages": dict.fromkeys(needed_stages(["cascade"]), {"epochs": 1, "learning_rate": 0.001, "batch": 2}),
     }  # fmt: skip
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
     return tmp_path
@@ -53,5 +54,5 @@ def test_from_a_folder_to_a_model(own, rooms):
     run("data", "mix", *recipe, "--train", 2, "--val", 2, "--test", 1, "--workers", 0)
     truth = MixtureStore.load(own / "mixtures" / "train").truth
     assert {event["label"] for scene in truth for event in scene["events"]} <= set(CLASSES)
-    run("train", *recipe, "--out", own / "runs")
-    assert load_model(own / "runs" / "overlap.model.safetensors").config.labels == CLASSES
+    run("train", *recipe, "--mixtures", own / "mixtures", "--system", "cascade", "--out", own / "runs")
+    assert load_model(own / "runs" / "cascade.model.safetensors").config.labels == CLASSES

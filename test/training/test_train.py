@@ -1,10 +1,19 @@
 """Training: every stage runs and hands its weights on, and a run that was cut off ends as an unbroken one does."""
 
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from seld_overlap_ros.config import FrontEnd, MicrophoneArray, SystemConfig, uniform_azimuths
@@ -12,16 +21,18 @@ from seld_overlap_ros.models.checkpoint import load_model, read_training_record
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
-from seld_overlap_ros.simulation.store import make_store
+from seld_overlap_ros.simulation.store import MixtureStore, make_store
 from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset
-from seld_overlap_ros.training.recipe import STAGES, Recipe, StageRecipe, load_recipe
-from seld_overlap_ros.training.stages import Stage, stage_file
+from seld_overlap_ros.training.recipe import Recipe, StageRecipe, load_recipe
+from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, needed_stages, stage_file
 from seld_overlap_ros.training.train import Mixtures, train, train_stage
 
 LABELS = ("high", "low")
 CONFIG = SystemConfig(labels=LABELS, width=1 / 32)
 SIZES = (("train", 6), ("val", 2))
-RECIPE = Recipe("tiny", CONFIG.width, 10.0, 0.3, 0.2, {s: StageRecipe(2, 1e-3, 2) for s in STAGES})
+RECIPE = Recipe("tiny", CONFIG.width, 10.0, 0.3, 0.2, {s: StageRecipe(2, 1e-3, 2) for s in INITIAL})
+SHORT = replace(RECIPE, stages={stage: StageRecipe(1, 1e-3, 2) for stage in INITIAL})
+COMMAND = "from seld_overlap_ros.cli import app\nif __name__ == '__main__':\n    app()\n"
 
 
 @dataclass(frozen=True)
@@ -32,8 +43,8 @@ class Tone:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Mixtures:
-    """Stores of six training and two validation mixtures of decaying tones in an anechoic room."""
+def stores(tmp_path_factory) -> Path:
+    """Folder of stores of six training and two validation mixtures of decaying tones in an anechoic room."""
     folder = tmp_path_factory.mktemp("data")
     time = np.arange(16000, dtype=np.float32) / 16000
     clips = {
@@ -43,20 +54,100 @@ def data(tmp_path_factory) -> Mixtures:
     bank = make_bank("train", 1, MicrophoneArray.circular(), uniform_azimuths(), 16000, 1, anechoic=True)
     noise = NoiseBank(scene_rng("noise").standard_normal((1, 8, 70000)).astype(np.float16))
     fresh = [FreshMixtures(split, n, clips, bank, noise, FrontEnd().window_samples) for split, n in SIZES]
-    return Mixtures(*(make_store(folder / mixtures.key, mixtures) for mixtures in fresh))
+    for mixtures in fresh:
+        make_store(folder / mixtures.key, mixtures)
+    return folder
 
 
-def test_all_stages_lead_to_a_checkpoint_that_says_how_it_was_trained(data, tmp_path):
-    short = replace(RECIPE, stages={stage: StageRecipe(1, 1e-3, 2) for stage in STAGES})
-    train(short, CONFIG, data, tmp_path, systems=("cascade", "overlap"))
+@pytest.fixture(scope="module")
+def data(stores) -> Mixtures:
+    return Mixtures(MixtureStore.load(stores / "train"), MixtureStore.load(stores / "val"))
+
+
+def test_all_stages_lead_to_checkpoints_that_say_how_they_were_trained(data, tmp_path):
+    train(SHORT, CONFIG, data, tmp_path, systems=[*TABLE_1, "one_sss"])
     assert load_model(tmp_path / "cascade.model.safetensors").config.system == "cascade"
+    assert len(load_model(tmp_path / "one_sss.model.safetensors").sss) == 1
     system = load_model(tmp_path / "overlap.model.safetensors")
     last = load_file(stage_file(tmp_path, "overlap"))
     assert all(torch.equal(value, last[name].half().float()) for name, value in system.state_dict().items())
     record = read_training_record(tmp_path / "overlap.model.safetensors")
-    assert list(record["stages"]) == list(STAGES)
+    assert list(record["stages"]) == ["ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap"]
     assert (record["mixtures"], record["fresh"], record["recipe"]["name"]) == (6, False, "tiny")
     assert all(np.isfinite(stage["val/loss"]) for stage in record["stages"].values())
+    assert all(0 < stage["fed_share"] <= 1 for stage in record["stages"].values())
+    assert any((tmp_path / "tensorboard" / "overlap").glob("events.out.tfevents.*"))
+
+
+def test_a_system_trains_no_stage_that_it_does_not_need():
+    assert needed_stages(["cascade"]) == ("ssl", "sss", "ssc")
+    assert needed_stages(["sss_ssc"]) == ("ssl", "sss", "ssc", "sss_ssc")
+    assert needed_stages(["scratch"]) == ("scratch",)
+    assert needed_stages(TABLE_1) == ("ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap")
+
+
+def test_systems_share_the_stages_that_they_have_in_common(data, tmp_path):
+    train(SHORT, CONFIG, data, tmp_path, systems=["cascade"])
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.safetensors") if "model" not in file.name}
+    train(SHORT, CONFIG, data, tmp_path, systems=["sss_ssc"])
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    stage, cascade = load_file(stage_file(tmp_path, "sss_ssc")), load_file(stage_file(tmp_path, "sss"))
+    assert any(not torch.equal(stage[name], value) for name, value in cascade.items())
+
+
+def test_the_squared_loss_of_the_paper_falls_as_well(data, tmp_path):
+    squared = replace(RECIPE, loss="squared", one_cycle=False, masked=0.1,
+                      stages={"ssc": StageRecipe(8, 3e-3, 2)})
+    train_stage("ssc", CONFIG, squared, data, tmp_path, seed=0)
+    losses = curve(tmp_path / "ssc" / "log")
+    assert losses[-1] < losses[0]
+
+
+def curve(folder: Path) -> list[float]:
+    """Training losses by step, as Lightning's CSV files say, those of a resumed run after those of the first."""
+    losses = {}
+    for file in sorted(folder.glob("version_*/metrics.csv")):
+        with file.open() as rows:
+            losses |= {int(row["step"]): float(row["train/loss"]) for row in csv.DictReader(rows) if row["train/loss"]}
+    return [losses[step] for step in sorted(losses)]
+
+
+@pytest.fixture()
+def command(stores, tmp_path):
+    """Starts `seld-overlap train` in a process of its own, on the stored mixtures, to train from scratch."""
+    (tmp_path / "command.py").write_text(COMMAND)
+    recipe = {"width": 1 / 32, "separation_weight": 1.0, "localization_weight": 0.3, "empty_query": 0.2,
+              "stages": {"scratch": {"epochs": 6, "learning_rate": 0.002, "batch": 2}}}  # fmt: skip
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump(recipe))
+
+    def start(out: str, *more: str) -> subprocess.Popen:
+        line = [sys.executable, tmp_path / "command.py", "train", "--recipe", tmp_path / "short.yaml", "--mixtures",
+                stores, "--out", tmp_path / out, "--system", "scratch", *more]  # fmt: skip
+        return subprocess.Popen(list(map(str, line)), env={**os.environ, "PYTHONWARNINGS": "ignore"})
+
+    return start
+
+
+def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path):
+    assert command("whole").wait(timeout=100) == 0
+    cut = command("cut")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "cut" / "scratch" / "last.ckpt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    cut.send_signal(signal.SIGKILL)
+    assert cut.wait() == -signal.SIGKILL
+    assert command("cut").wait(timeout=100) == 0
+    whole, cut = (curve(tmp_path / name / "scratch" / "log") for name in ("whole", "cut"))
+    assert len(whole) == 6 and cut == pytest.approx(whole, abs=1e-6)
+    one, other = (load_file(stage_file(tmp_path / name, "scratch")) for name in ("whole", "cut"))
+    assert all(torch.equal(one[name], value) for name, value in other.items())
+
+
+def test_two_processes_train_one_model(command, tmp_path):
+    assert command("two", "--processes", "2").wait(timeout=110) == 0
+    record = read_training_record(tmp_path / "two" / "scratch.model.safetensors")
+    assert record["stages"]["scratch"]["processes"] == 2
+    assert np.isfinite(curve(tmp_path / "two" / "scratch" / "log")).all()
 
 
 def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(data, tmp_path, monkeypatch):
@@ -80,10 +171,9 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(data, tmp_path, monkeypa
 
 
 def test_a_folder_that_holds_another_training_is_refused(data, tmp_path):
-    short = replace(RECIPE, stages={stage: StageRecipe(1, 1e-3, 2) for stage in STAGES})
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ValueError, match="set --out to another folder"):
-        train(short, CONFIG, data, tmp_path)
+        train(SHORT, CONFIG, data, tmp_path)
 
 
 def test_a_stage_trains_only_its_own_networks(data, tmp_path):
@@ -106,10 +196,30 @@ def test_an_empty_query_asks_for_silence_where_no_sound_is(data):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("- a", "YAML mapping"), ("width: 1", "'stages'"), ("labels: [a]\nstages: {}", "'ssl'"), ("a: [", "YAML file")],
+    [("- a", "YAML mapping"), ("width: 1", "'stages'"), ("a: [", "YAML file"), ("base: nothing", "no recipe"),
+     ("base: mine", "its own base"),
+     ("loss: cubic\nname: a\nwidth: 1\nseparation_weight: 1\nlocalization_weight: 1\nempty_query: 0\nstages: {}",
+      "entropy")],
 )
 def test_a_malformed_recipe_is_refused_in_one_sentence(tmp_path, text, said):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(ValueError, match=f"mine.yaml.*{said}"):
+    with pytest.raises(ValueError, match=said):
         load_recipe(path)
+
+
+def test_every_shipped_recipe_can_be_read_and_lacks_no_stage_of_table_1():
+    shipped = list((resources.files("seld_overlap_ros") / "training" / "recipes").iterdir())
+    assert {"paper.yaml", "mini.yaml", "tiny.yaml"} <= {path.name for path in shipped}
+    for path in shipped:
+        assert set(needed_stages(TABLE_1)) <= set(load_recipe(Path(str(path))).stages)
+
+
+def test_a_recipe_takes_from_its_base_what_it_does_not_say(tmp_path):
+    (tmp_path / "one.yaml").write_text(
+        "width: 0.5\nseparation_weight: 1\nlocalization_weight: 1\nempty_query: 0.2\n"
+        "stages: {ssl: {epochs: 1, learning_rate: 0.1, batch: 4}, sss: {epochs: 2, learning_rate: 0.1, batch: 4}}")
+    (tmp_path / "two.yaml").write_text("base: one\nwidth: 1.0\nstages: {sss: {epochs: 5, learning_rate: 1, batch: 8}}")
+    recipe = load_recipe(tmp_path / "two.yaml")
+    assert (recipe.name, recipe.width, recipe.separation_weight) == ("two", 1.0, 1)
+    assert (recipe.stages["ssl"].epochs, recipe.stages["sss"].epochs) == (1, 5)

@@ -1,0 +1,21 @@
+"""Changes to training items that leave their label true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def blank(spectrograms: Sequence[np.ndarray], share: float, rng: np.random.Generator) -> None:
+    """Set one band of bins and one stretch of frames to 0, the same in all (..., F, T), in place.
+
+    Each is up to `share` of the bins or frames wide (SpecAugment, Park et al. 2019).
+    """
+    for axis in (-2, -1):
+        size = spectrograms[0].shape[axis]
+        width = int(rng.uniform(0, share) * size)
+        first = int(rng.integers(size - width + 1))
+        where = (..., slice(first, first + width), slice(None)) if axis == -2 else (..., slice(first, first + width))
+        for spectrogram in spectrograms:
+            spectrogram[where] = 0
