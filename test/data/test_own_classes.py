@@ -31,7 +31,7 @@ def own(tmp_path, tone, write_sound):
     recipe = {
         "name": "mine", "width": 1 / 32, "labels": list(CLASSES), "separation_weight": 1.0, "localization_weight": 0.3,
         "empty_query": 0.2,
-        "stages": dict.fromkeys(needed_stages(["cascade"]), {"epochs": 1, "learning_rate": 0.001, "batch": 2}),
+        "stages": {key: {"epochs": 1, "learning_rate": 0.001, "batch": 2} for key in needed_stages(["cascade"])},
     }  # fmt: skip
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
     return tmp_path
