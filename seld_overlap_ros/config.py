@@ -76,6 +76,7 @@ class SystemConfig:
     labels: tuple[str, ...]  # C names
     system: str = "overlap"  # one of SYSTEMS, as in the paper's Table 1
     width: float = 1.0  # factor on every channel count: 1 is the paper's scale P, .25 is P/4
+    mel_bands: int = 0  # that SSC sees the spectrum in; 0: the paper's SSC, which sees every bin
     front_end: FrontEnd = field(default_factory=FrontEnd)
     array: MicrophoneArray = field(default_factory=MicrophoneArray.circular)
     azimuths: tuple[float, ...] = field(default_factory=uniform_azimuths)  # (D,) [rad]
@@ -107,6 +108,7 @@ class SystemConfig:
                 labels=tuple(str(label) for label in values["labels"]),
                 system=values["system"],
                 width=float(values["width"]),
+                mel_bands=int(values.get("mel_bands", 0)),  # older files lack it
                 front_end=FrontEnd(**{k: int(v) for k, v in values["front_end"].items()}),
                 array=MicrophoneArray(
                     tuple(tuple(float(c) for c in p) for p in values["array"]["positions"])

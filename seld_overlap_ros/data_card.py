@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -41,12 +42,12 @@ def write_card(folder: Path, mixtures: Path, page: Path) -> None:
     """
     clips = {split: load_clips(folder / "sounds", split) for split in SPLITS}
     store = MixtureStore.load(mixtures / "train")
-    bank = RoomBank.load(folder / "rooms" / "train")
+    banks = {split: RoomBank.load(folder / "rooms" / split) for split in (*SPLITS, "anechoic")}
     pictures = page.parent / page.stem
     pictures.mkdir(parents=True, exist_ok=True)
     contact_sheet(clips["train"], pictures / "classes.png")
-    histograms(store, bank, pictures / "mixtures.png")
-    page.write_text(_page(clips, store, pictures.name), encoding="utf-8")
+    histograms(store, banks["train"], pictures / "mixtures.png")
+    page.write_text(_page(folder, clips, store, banks, pictures.name), encoding="utf-8")
 
 
 def contact_sheet(clips: Sequence[Clip], path: Path) -> None:
@@ -123,7 +124,8 @@ def allows(licence: str) -> str:
     return "see the package"
 
 
-def _page(clips: dict[str, list[Clip]], store: MixtureStore, pictures: str) -> str:
+def _page(folder: Path, clips: dict[str, list[Clip]], store: MixtureStore, banks: dict[str, RoomBank],
+          pictures: str) -> str:
     every = [clip for split in SPLITS for clip in clips[split]]
     n_sources = Counter(len(truth["events"]) for truth in store.truth)
     mixtures = ", ".join(f"{n_sources[k]} of {k}" for k in sorted(n_sources))
@@ -142,10 +144,48 @@ def _page(clips: dict[str, list[Clip]], store: MixtureStore, pictures: str) -> s
         "The recordings are fetched from Debian, not passed on here. What is made from them may be passed on:",
         "", *_table(("licence as Debian names it", "may be passed on", "clips"), (
             (licence, allows(licence), n) for licence, n in Counter(c.licence for c in every).most_common())), "",
-        "## Mixtures", "",
-        f"The stored training set holds {len(store)} mixtures; number of sources: {mixtures}.", "",
+        *_outcomes(folder), "## Mixtures", "",
+        f"The stored training set holds {len(store)} mixtures; number of sources: {mixtures}. Mixture i of a split is "
+        "drawn by a generator seeded with the SHA-256 of `mixture/SPLIT/i`, a room with that of `rooms/SPLIT/KIND/i`, "
+        "so that anyone gets the same ones.", "",
+        *_table(("rooms of", "number", "T60 s", "floor m", "places of a source"), map(_rooms_row, banks.items())), "",
         f"![Histograms of SNR, overlap, T60 and azimuth]({pictures}/mixtures.png)", "",
     ])  # fmt: skip
+
+
+def _rooms_row(item: tuple[str, RoomBank]) -> tuple:
+    split, bank = item
+    t60 = [room.t60 for room in bank.rooms]
+    floor = [side for room in bank.rooms for side in room.size[:2]]
+    return (split, len(bank.rooms), f"{min(t60):.2f} to {max(t60):.2f}", f"{min(floor):.1f} to {max(floor):.1f}",
+            sum(len(room.places) for room in bank.rooms))
+
+
+def _outcomes(folder: Path) -> list[str]:
+    """What `data classify` has left, if it was run."""
+    found = {name: json.loads(path.read_text()) for name in ("by_source", "by_group")
+             if (path := folder / "runs" / "clips" / name / "outcome.json").is_file()}
+    if not found:
+        return []
+    labels = sorted({label for outcome in found.values() for label in outcome["recall"]})
+    lines = [
+        "## How far the labels carry", "",
+        "A small SSC (`seld-overlap data classify`), trained on the clean dry training clips and chosen by the "
+        "validation clips, names the test clips right in this share of cases:", "",
+        *_table(("test clips of", "accuracy", "classes"), (
+            ("other source recordings" if name == "by_source" else "other recording sessions (`--by-group`)",
+             f"{outcome['accuracy']:.1%}", len(outcome["recall"])) for name, outcome in found.items())), "",
+        *_table(("class", *found), ((label, *(_share(outcome["recall"].get(label)) for outcome in found.values()))
+                                    for label in labels)), "",
+    ]  # fmt: skip
+    if mistakes := found.get("by_source", {}).get("confusions"):
+        said = ", ".join(f"{true} taken for {heard} ({n})" for true, heard, n in mistakes if n > 1)
+        lines += [f"Taken for another more than once: {said}.", ""]
+    return lines
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.0%}"
 
 
 def _hours(clips: Iterable[Clip]) -> float:

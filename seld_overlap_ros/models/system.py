@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.models.gate import gate
-from seld_overlap_ros.models.ssc_net import SscNet
+from seld_overlap_ros.models.ssc_net import MelSscNet, SscNet
 from seld_overlap_ros.models.ssl_net import SslNet
 from seld_overlap_ros.models.sss_net import SssNet
 
@@ -25,7 +25,11 @@ class System(nn.Module):
         n_sss = 2 if config.system == "overlap" else 1
         self.ssl = SslNet(n_mics, n_dirs, width)
         self.sss = nn.ModuleList(SssNet(n_mics, n_dirs, width) for _ in range(n_sss))
-        self.ssc = SscNet(len(config.labels), width)
+        n_classes, front_end = len(config.labels), config.front_end
+        self.ssc = (
+            MelSscNet(n_classes, width, config.mel_bands, front_end.n_bins, front_end.sample_rate)
+            if config.mel_bands else SscNet(n_classes, width)
+        )
 
     def localize(self, features: Tensor) -> Tensor:
         """Features (B, 2M-1, F, T) -> probability of a sound per direction (B, D)."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seld_overlap_ros.dsp.features import FLOOR_DB
+
 
 def blank(spectrograms: Sequence[np.ndarray], share: float, rng: np.random.Generator) -> None:
     """Set one band of bins and one stretch of frames to 0, the same in all (..., F, T), in place.
@@ -19,3 +21,10 @@ def blank(spectrograms: Sequence[np.ndarray], share: float, rng: np.random.Gener
         where = (..., slice(first, first + width), slice(None)) if axis == -2 else (..., slice(first, first + width))
         for spectrogram in spectrograms:
             spectrogram[where] = 0
+
+
+def colour(log_mag: np.ndarray, spread_db: float, rng: np.random.Generator) -> None:
+    """Put a smooth random frequency response, of six knots, on a normalised log magnitude (F, T), in place."""
+    knots = rng.normal(0, spread_db / FLOOR_DB, 6)
+    response = np.interp(np.linspace(0, len(knots) - 1, log_mag.shape[0]), np.arange(len(knots)), knots)
+    np.clip(log_mag + response[:, None], 0, 1, out=log_mag)

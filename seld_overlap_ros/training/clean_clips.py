@@ -6,6 +6,7 @@ This is the ceiling of what SSC can reach in a mixture, and the way to find labe
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +26,21 @@ from seld_overlap_ros.data.sounds import Clip
 from seld_overlap_ros.dsp.features import log_magnitude
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.memory import keep_freed_memory
-from seld_overlap_ros.models.ssc_net import SscNet
+from seld_overlap_ros.models.ssc_net import MelSscNet
 from seld_overlap_ros.simulation.mixture import as_heard, place_in_window
 from seld_overlap_ros.simulation.rooms import scene_rng
-from seld_overlap_ros.training.augment import blank
+from seld_overlap_ros.training.augment import blank, colour
 from seld_overlap_ros.training.train import quiet
 
 WIDTH = 0.25
+MEL_BANDS = 64
 BATCH = 32
 LEARNING_RATE = 2e-3  # highest of one cycle
 SMOOTHING = 0.1  # of the labels: some recordings are ambiguous
 GAIN_DB = (-30.0, -3.0)  # of the peak, re full scale
 FLOOR_DB = (-90.0, -50.0)  # of white noise, re full scale: a recording's own floor would give it away
 SPEED = (0.85, 1.18)  # pitch and tempo together, as a larger or a smaller bell
+COLOUR_DB = 3.0  # standard deviation of a smooth random frequency response: microphones differ
 MASKED = 0.125  # share of bins and of frames blanked at most
 
 
@@ -97,6 +100,7 @@ class ClipDataset(Dataset):
         window[start : start + len(dry)] += 10 ** (gain_db / 20) * dry
         features = log_magnitude(stft(window, self.front_end))
         if self.epoch is not None:
+            colour(features, COLOUR_DB, rng)
             blank([features], MASKED, rng)
         return torch.from_numpy(np.ascontiguousarray(features)), self.class_id[clip.label]
 
@@ -112,11 +116,11 @@ class _Data(lightning.LightningDataModule):
         return DataLoader(drawn, BATCH, drop_last=True, num_workers=1)
 
     def _drawn(self, epoch: int) -> list[Clip]:
-        """As many clips as there are, drawn class first: some classes have fifty times as many as others."""
-        rng = scene_rng("order", epoch)
-        by_class = [[clip for clip in self.train if clip.label == label] for label in self.labels]
-        classes = rng.integers(len(by_class), size=len(self.train))
-        return [by_class[c][rng.integers(len(by_class[c]))] for c in classes]
+        """As many clips as there are; a class with fifty times as many as another comes seven times as often."""
+        counts = Counter(clip.label for clip in self.train)
+        weights = np.array([counts[clip.label] ** -0.5 for clip in self.train])
+        chosen = scene_rng("order", epoch).choice(len(weights), len(weights), p=weights / weights.sum())
+        return [self.train[i] for i in chosen]
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(ClipDataset(self.val, self.labels), BATCH, num_workers=1)
@@ -125,7 +129,9 @@ class _Data(lightning.LightningDataModule):
 class _Module(lightning.LightningModule):
     def __init__(self, n_classes: int) -> None:
         super().__init__()
-        self.net = SscNet(n_classes, WIDTH).to(memory_format=torch.channels_last)
+        front_end = FrontEnd()
+        net = MelSscNet(n_classes, WIDTH, MEL_BANDS, front_end.n_bins, front_end.sample_rate)
+        self.net = net.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         torch.manual_seed(self.global_step)

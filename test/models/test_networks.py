@@ -1,11 +1,13 @@
 """The networks are those of the reference spec: shapes, parameter counts, gate, query rule."""
 
+import math
+
 import pytest
 import torch
 
 from seld_overlap_ros.config import SYSTEMS, SystemConfig
 from seld_overlap_ros.models.gate import gate, gate_weights
-from seld_overlap_ros.models.ssc_net import SscNet
+from seld_overlap_ros.models.ssc_net import MelSscNet, SscNet
 from seld_overlap_ros.models.ssl_net import SslNet
 from seld_overlap_ros.models.sss_net import SssNet
 from seld_overlap_ros.models.system import System
@@ -32,6 +34,25 @@ def test_shapes(system: str):
     assert len(model.sss) == (2 if system == "overlap" else 1)
     ssl, separated, ssc = model(torch.rand(2, 15, 256, 256), torch.tensor([0, 5]))
     assert ssl.shape == (2, 8) and separated.shape == (2, 256, 256) and ssc.shape == (2, 3)
+
+
+def test_the_mel_classifier_is_another_ssc_and_nothing_else_changes():
+    config = SystemConfig(labels=("a", "b", "c"), width=0.03, mel_bands=64)
+    model = System(config).eval()
+    assert model(torch.rand(2, 15, 256, 256), torch.tensor([0, 5]))[2].shape == (2, 3)
+    assert SystemConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(ValueError, match="multiple of 32"):
+        MelSscNet(3, 0.03, 40, 256, 16000)
+
+
+def test_mel_bands_hold_the_power_of_the_bins_that_they_cover():
+    net = MelSscNet(3, 0.03, 64, 256, 16000)
+    torch.testing.assert_close(net.mel(torch.full((1, 256, 4), 0.7)), torch.full((1, 64, 4), 0.7))
+    tone = torch.zeros(1, 256, 4)
+    tone[:, 64] = 1.0  # 2 kHz, in the middle of the mel scale's 0 to 4 kHz
+    loudest = net.mel(tone)[0, :, 0].argmax().item()
+    mel = [2595 * math.log10(1 + hz / 700) for hz in (30, 2000, 8000)]
+    assert loudest == pytest.approx(65 * (mel[1] - mel[0]) / (mel[2] - mel[0]) - 1, abs=0.6)
 
 
 def test_separation_is_a_mask_on_the_mixture():
