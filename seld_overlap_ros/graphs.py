@@ -116,6 +116,30 @@ SAMPLE_FORMAT = Parameter(
     "S16LE",
     f"Format of the samples to send, and of audio that comes without audio_info: one of {', '.join(SAMPLE_FORMATS)}.",
 )
+AUTO = "auto"
+AUDIO_TYPES = (AUTO, "AudioDataStamped", "AudioData", "AudioStamped", "AudioFrame", "HarkWave", "RawAudio")
+AUDIO_INPUT = (  # of every node that listens to audio
+    FRAME_ID,
+    Parameter(
+        "audio_type",
+        AUTO,
+        f"Message type of the audio to listen to, one of {', '.join(AUDIO_TYPES)}; auto: the one that is published.",
+    ),
+    Parameter(
+        "channel_map",
+        "",
+        "Channel of the audio, counted from 0, for each microphone of the model, such as 1,2,3,4; empty: as they come.",
+    ),
+    Parameter(
+        "input_channels",
+        0,
+        "Channels of audio that comes without audio_info; 0: as many as the model has microphones.",
+        0,
+        255,
+    ),
+    SAMPLE_RATE,
+    SAMPLE_FORMAT,
+)
 
 FULL_NODE = NodeKind(
     "full_node",
@@ -130,9 +154,7 @@ FULL_NODE = NodeKind(
             1.0,
             run_time=True,
         ),
-        FRAME_ID,
-        SAMPLE_RATE,
-        SAMPLE_FORMAT,
+        *AUDIO_INPUT,
     ),
 )
 

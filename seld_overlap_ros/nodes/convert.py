@@ -1,4 +1,4 @@
-"""Messages to arrays and back, and nothing else."""
+"""Messages to arrays and back, and nothing else. Those of audio are in audio_messages.py."""
 
 from __future__ import annotations
 
@@ -10,17 +10,8 @@ from builtin_interfaces.msg import Duration, Time
 from seld_overlap.msg import ClassHypothesis, LabelTable, SeparatedSource, SoundEvent, SoundEventArray
 from std_msgs.msg import Header
 
-try:
-    from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
-except ImportError:  # another package of that name has AudioStamped in its place
-    raise SystemExit(
-        "the messages of ros-drivers/audio_common are needed (AudioDataStamped); the audio_common_msgs found here are "
-        "missing or others of that name: install ros-$ROS_DISTRO-audio-common-msgs and leave the other one out"
-    ) from None
-
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.evaluation.events import Event
-from seld_overlap_ros.streaming.pcm import AudioFormat, encode
 from seld_overlap_ros.streaming.tracks import TrackedSound
 
 SECOND = 1_000_000_000  # [ns]
@@ -48,29 +39,6 @@ def to_duration(ns: int) -> Duration:
 def to_header(stamp_ns: int, frame_id: str) -> Header:
     """Stamp [ns] and frame to a message."""
     return Header(stamp=to_time(stamp_ns), frame_id=frame_id)
-
-
-def to_audio(stamp_ns: int, frame_id: str, samples: np.ndarray, sample_format: str) -> AudioDataStamped:
-    """Samples (n, M) float32, stamp_ns the first one's, to a chunk. Raises AudioError on an unknown format."""
-    # An array.array is taken as it is; of bytes or a list rclpy checks every element.
-    data = array.array("B", encode(samples, sample_format))
-    return AudioDataStamped(header=to_header(stamp_ns, frame_id), audio=AudioData(data=data))
-
-
-def from_audio(message: AudioDataStamped) -> tuple[int, np.ndarray]:
-    """A chunk's stamp [ns], 0 for none, and its bytes (n,) uint8, not copied."""
-    return to_ns(message.header.stamp), np.frombuffer(message.audio.data, np.uint8)
-
-
-def to_audio_info(audio: AudioFormat) -> AudioInfo:
-    """What a format says, as the message that goes beside the chunks."""
-    return AudioInfo(
-        channels=audio.channels,
-        sample_rate=audio.sample_rate,
-        sample_format=audio.sample_format,
-        bitrate=8 * audio.frame_bytes * audio.sample_rate,
-        coding_format=audio.coding,
-    )
 
 
 def to_label_table(stamp_ns: int, frame_id: str, model: str, config: SystemConfig) -> LabelTable:

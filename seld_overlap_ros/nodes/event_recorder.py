@@ -5,27 +5,29 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rich.console import Console
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
 from soundfile import SoundFileError
 
 from seld_overlap_ros.evaluation.recording import Recording
 from seld_overlap_ros.evaluation.terminal import Display
-from seld_overlap_ros.graphs import EVENT_RECORDER
+from seld_overlap_ros.graphs import AUTO, EVENT_RECORDER
 from seld_overlap_ros.nodes import convert
-from seld_overlap_ros.nodes.convert import AudioDataStamped
+from seld_overlap_ros.nodes.audio_input import AudioTopic
+from seld_overlap_ros.nodes.audio_messages import AudioKind
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.notices import Notices
+from seld_overlap_ros.streaming.pcm import AudioError, Description
 
-AUDIO_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 QOS = QoSProfile(depth=50)  # a window may bring a dozen separated sounds at once
 
 
 class EventRecorder(RunnableNode):
-    """Listens to `events`, `separated`, `labels` and, for time 0, `audio_stamped`; writes when it ends."""
+    """Listens to `events`, `separated`, `labels` and, for time 0, the audio; writes when it ends."""
 
     def __init__(self) -> None:
         super().__init__(EVENT_RECORDER)
@@ -35,7 +37,7 @@ class EventRecorder(RunnableNode):
         self._display = Display(self._console)
         self._notices = Notices(self.get_logger().warning)
         self._last: float | None = None  # when something came
-        self.create_subscription(AudioDataStamped, "audio_stamped", self._on_audio, AUDIO_QOS)
+        self._audio = AudioTopic(self, AUTO, self._on_audio)
         self.create_subscription(SoundEventArray, "events", self._on_events, QOS)
         self.create_subscription(SeparatedSource, "separated", self._on_separated, QOS)
         self.create_subscription(LabelTable, "labels", self._on_labels, LATCHED_QOS)
@@ -51,9 +53,13 @@ class EventRecorder(RunnableNode):
         n_sounds = len(self._recording.events())
         self._console.print(f"{n_sounds} sounds recorded in {self._folder}", highlight=False, markup=False)
 
-    def _on_audio(self, message: AudioDataStamped) -> None:
+    def _on_audio(self, kind: AudioKind, message: Any) -> None:
         self._last = time.monotonic()
-        self._recording.begin(convert.to_seconds(message.header.stamp))
+        try:
+            chunk = kind.read(message, Description(0, 0, ""))
+        except AudioError:
+            return  # whoever listens to it says so
+        self._recording.begin(chunk.stamp_ns / convert.SECOND)
 
     def _on_events(self, message: SoundEventArray) -> None:
         self._last = time.monotonic()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import dataclass
 
 import torch
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
 
 from seld_overlap_ros.graphs import FULL_NODE
@@ -16,20 +15,13 @@ from seld_overlap_ros.hearing import Hearing
 from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.nodes import convert
-from seld_overlap_ros.nodes.convert import AudioDataStamped, AudioInfo
+from seld_overlap_ros.nodes.audio_input import AudioInput
 from seld_overlap_ros.nodes.running import RunnableNode, run
-from seld_overlap_ros.streaming.intake import Intake
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.stream import Window
 from seld_overlap_ros.streaming.tracks import Tracks
 from seld_overlap_ros.streaming.worker import Worker
 
-INFO_WAIT_S = 6.0  # capture nodes repeat audio_info every 5 s
-AUDIO_WAIT_S = 10.0
-# Best effort hears reliable and best-effort sources alike. The depth bridges a busy moment of some seconds.
-AUDIO_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
-# Old capture nodes do not latch, and a latching subscriber would get nothing from them.
-INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.VOLATILE)
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 OUT_QOS = QoSProfile(depth=50)  # a window may bring a dozen separated sounds at once
 
@@ -51,14 +43,8 @@ class FullNode(RunnableNode):
         self._hearing = Hearing(load_model(self.value("model")), self.value("direction_threshold"))
         self._config = self._hearing.config
         self._tracks = Tracks(self._config)
-        self._intake = Intake(
-            self._config.front_end, self._config.array.n_microphones, self.value("hop"), self._notices
-        )
-        self._worker: Worker[_Task] = Worker(self._hear, self._dropped, self._failed)
-        self._started = time.monotonic()
-        self._first_audio: float | None = None
-        self._last_audio = self._started
         self._connect()
+        self._worker: Worker[_Task] = Worker(self._hear, self._dropped, self._failed)
 
     def close(self) -> None:
         self._worker.close()
@@ -71,57 +57,19 @@ class FullNode(RunnableNode):
         self._labels.publish(
             convert.to_label_table(now_ns, self.value("frame_id"), self.value("model"), self._config)
         )
-        self._info_in = self.create_subscription(AudioInfo, "audio_info", self._on_info, INFO_QOS)
-        self._audio_in = self.create_subscription(AudioDataStamped, "audio_stamped", self._on_audio, AUDIO_QOS)
-        self._watch = self.create_timer(1.0, self._on_watch)
-        self.add_post_set_parameters_callback(self._on_parameters)
-        self.get_logger().info(f"listening to {self._audio_in.topic_name} for {', '.join(self._config.labels)}")
-
-    def _on_info(self, message: AudioInfo) -> None:
-        self._take(
-            self._intake.describe(
-                message.channels, message.sample_rate, message.sample_format, message.coding_format
-            )
+        self._input = AudioInput(
+            self, self._config.front_end, self._config.array.n_microphones, self.value("hop"), self._notices,
+            lambda window, frame_id: self._worker.put(_Task(window, frame_id)),
         )
-
-    def _on_audio(self, message: AudioDataStamped) -> None:
-        self._last_audio = time.monotonic()
-        if self._first_audio is None:
-            self._first_audio = self._last_audio
-        self._frame_id = message.header.frame_id or self.value("frame_id")
-        self._take(self._intake.push(*convert.from_audio(message)))
-
-    def _on_watch(self) -> None:
-        """Say what is amiss if nothing can be heard, and do without audio_info if none comes."""
-        now = time.monotonic()
-        if self._first_audio is None and now - self._started > AUDIO_WAIT_S:
-            self._notices("no audio", f"no audio on {self._audio_in.topic_name} yet: is its source started, and there?")
-        elif self._first_audio is not None and now - self._first_audio > INFO_WAIT_S and not self._intake.knows_format:
-            rate, sample_format = self.value("sample_rate"), self.value("sample_format")
-            n_channels = self._config.array.n_microphones
-            self._notices(
-                "no info",
-                f"no {self._info_in.topic_name}: the audio is taken for {n_channels} channels of {sample_format} at "
-                f"{rate} Hz, as the parameters sample_rate and sample_format say",
-            )
-            # of what has waited, the newest window is enough: all at once would be more than can be heard in time
-            self._take(self._intake.describe(n_channels, rate, sample_format, "wave")[-1:])
-        elif self._first_audio is not None and (quiet_s := now - self._last_audio) > AUDIO_WAIT_S:
-            self._notices(
-                "no audio",
-                f"no more audio on {self._audio_in.topic_name} for {quiet_s:.0f} s: is its source still running?",
-            )
+        self.add_post_set_parameters_callback(self._on_parameters)
+        self.get_logger().info(f"listening to {self._input.topic.name} for {', '.join(self._config.labels)}")
 
     def _on_parameters(self, parameters: list[Parameter]) -> None:
         for parameter in parameters:
             if parameter.name == "hop":
-                self._intake.stream.set_hop(parameter.value)
+                self._input.intake.stream.set_hop(parameter.value)
             elif parameter.name == "direction_threshold":
                 self._hearing.direction_threshold = parameter.value
-
-    def _take(self, windows: list[Window]) -> None:
-        for window in windows:
-            self._worker.put(_Task(window, self._frame_id))
 
     def _hear(self, task: _Task) -> None:
         """In the worker's thread, so that the audio keeps flowing in."""

@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from seld_overlap_ros.graphs import SCENE_PLAYER
-from seld_overlap_ros.nodes import convert
-from seld_overlap_ros.nodes.convert import AudioDataStamped, AudioInfo
+from seld_overlap_ros.nodes.audio_messages import kind_to_send, to_audio_info
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat
@@ -27,16 +27,23 @@ INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class ScenePlayer(RunnableNode):
-    """Publishes `audio_stamped` and, every second, `audio_info`. Is done when the file is; a microphone never is."""
+    """Publishes `audio_stamped` and, every second, `audio_info`; with mgonzs13's audio_common_msgs, `audio`.
+
+    Is done when the file is; a microphone never is.
+    """
 
     def __init__(self) -> None:
         super().__init__(SCENE_PLAYER)
         self._source = self._open()
         self._format = AudioFormat(self._source.channels, self._source.sample_rate, self.value("sample_format"))
-        self._audio = self.create_publisher(AudioDataStamped, "audio_stamped", AUDIO_QOS)
-        self._info = self.create_publisher(AudioInfo, "audio_info", INFO_QOS)
-        self._publish_info()
-        self._info_timer = self.create_timer(INFO_EVERY_S, self._publish_info)
+        self._kind = kind_to_send()
+        self._audio = self.create_publisher(self._kind.message_type(), self._kind.topic, AUDIO_QOS)
+        self._message(0, np.zeros((0, self._format.channels), np.float32))  # refuses a format now rather than later
+        if self._kind.info:
+            message = to_audio_info(self._format)
+            self._info = self.create_publisher(type(message), "audio_info", INFO_QOS)
+            self._info.publish(message)
+            self._info_timer = self.create_timer(INFO_EVERY_S, lambda: self._info.publish(message))
         self._steps = self._play()
         self._timer = self.create_timer(self._tick_s(), lambda: next(self._steps, None))
 
@@ -68,7 +75,7 @@ class ScenePlayer(RunnableNode):
         self._source.start(self.get_clock().now().nanoseconds)
         while not self._source.finished:
             for stamp_ns, samples in self._source.due():
-                self._publish(stamp_ns, samples)
+                self._audio.publish(self._message(stamp_ns, samples))
             yield
         yield from self._wait(lambda: False, SETTLE_S)
         self.done.set_result(0)
@@ -81,13 +88,8 @@ class ScenePlayer(RunnableNode):
     def _heard(self) -> bool:
         return self._audio.get_subscription_count() >= self.value("listeners")
 
-    def _publish(self, stamp_ns: int, samples: np.ndarray) -> None:
-        self._audio.publish(
-            convert.to_audio(stamp_ns, self.value("frame_id"), samples, self._format.sample_format)
-        )
-
-    def _publish_info(self) -> None:
-        self._info.publish(convert.to_audio_info(self._format))
+    def _message(self, stamp_ns: int, samples: np.ndarray) -> Any:
+        return self._kind.write(stamp_ns, self.value("frame_id"), samples, self._format)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -3,74 +3,143 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
 
 from seld_overlap_ros.config import FrontEnd
+from seld_overlap_ros.streaming.counts import AudioCounts
+from seld_overlap_ros.streaming.frames import OverlappingFrames
 from seld_overlap_ros.streaming.notices import Notices
-from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat, decode, mend
+from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat, Description, decode, mend
 from seld_overlap_ros.streaming.stream import AudioStream, Window
 
 MAX_WAITING = 64 * 2**20  # [bytes] kept until the format is known
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """One message of audio."""
+
+    stamp_ns: int  # of its first sample; 0: none
+    data: bytes | np.ndarray  # raw samples, interleaved; an array is of uint8
+    described: Description | None = None  # None: what `Intake.describe` was told last
+    count: int | None = None  # number of the message, of a source whose messages overlap (OverlappingFrames)
+    frame_id: str = ""
+
+
 class Intake:
     """Holds chunks until it is told their format, then turns them into windows. What is wrong goes to `notices`."""
 
-    def __init__(self, front_end: FrontEnd, n_channels: int, hop_s: float, notices: Notices) -> None:
+    def __init__(
+        self,
+        front_end: FrontEnd,
+        n_channels: int,
+        hop_s: float,
+        notices: Notices,
+        channel_map: tuple[int, ...] = (),
+    ) -> None:
+        """n_channels: microphones of the model. channel_map: input channel of each, from 0; () takes them as they come.
+
+        `stream` cuts the windows and takes another hop; `counts` says how the audio is.
+        """
         self.stream = AudioStream(front_end, n_channels, hop_s, notices)
         self._n_channels = n_channels
+        self._channel_map = list(channel_map)
         self._notices = notices
+        self._frames = OverlappingFrames(notices)
+        self._described: Description | None = None
         self._format: AudioFormat | None = None
-        self._refused = False
-        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._refusal: AudioError | None = None
+        self._waiting: deque[Chunk] = deque()
         self._waiting_bytes = 0
+
+    @property
+    def counts(self) -> AudioCounts:
+        """What has come so far."""
+        return self.stream.counts
 
     @property
     def knows_format(self) -> bool:
         """Whether the format has been told, be it one that can be used or not."""
-        return self._format is not None or self._refused
+        return self._described is not None
 
-    def describe(self, channels: int, sample_rate: int, sample_format: str, coding: str) -> list[Window]:
-        """The format of the chunks to come, and of those that wait -> the windows that the latter complete."""
-        self._format = None
+    def describe(self, described: Description) -> list[Window]:
+        """The format of the chunks to come, and of those that wait -> the newest window that the latter complete.
+
+        All of them at once would be more than can be heard in time.
+        """
+        self._described, self._format, self._refusal = described, None, None
         try:
-            self._format = self._checked(AudioFormat(channels, sample_rate, sample_format, coding))
+            self._format = self._checked(AudioFormat(*described))
         except AudioError as error:
-            self._notices(error.kind, f"audio refused: {error}")
-        self._refused = self._format is None
+            self._refusal = error
+            self._say(error)
         waiting, self._waiting, self._waiting_bytes = self._waiting, deque(), 0
-        return [window for stamp_ns, data in waiting for window in self.push(stamp_ns, data)]
+        return [window for chunk in waiting for window in self.push(chunk)][-1:]
 
-    def push(self, stamp_ns: int, data: bytes) -> list[Window]:
-        """One message: stamp of its first sample, 0 for none, and its bytes -> the windows that it completes."""
-        if self._format is None:
-            if not self._refused:
-                self._wait(stamp_ns, data)
+    def push(self, chunk: Chunk) -> list[Window]:
+        """One message -> the windows that it completes."""
+        if chunk.described is not None and chunk.described != self._described:
+            self.describe(chunk.described)
+        if self._described is None:
+            self._wait(chunk)
+            return []
+        if self._refusal is not None:
+            self.refuse(self._refusal)
             return []
         try:
-            samples = decode(data, self._format)
+            samples = self._decoded(chunk)
         except AudioError as error:
-            self._notices(error.kind, f"audio refused: {error}")
+            self.refuse(error)
             return []
-        samples, n_bad = mend(samples)
+        return self._take(chunk, samples)
+
+    def refuse(self, error: AudioError) -> None:
+        """Count a message that cannot be used, and say why."""
+        self.counts.refused += 1
+        self._say(error)
+
+    def _say(self, error: AudioError) -> None:
+        self._notices(error.kind, f"audio refused: {error}")
+
+    def _decoded(self, chunk: Chunk) -> np.ndarray:
+        """Samples (n, M) of the microphones in the model's order. Raises AudioError."""
+        samples = decode(chunk.data, self._format)
+        samples, n_bad = mend(samples[:, self._channel_map] if self._channel_map else samples)
         if n_bad:
+            self.counts.unusable += n_bad
             self._notices("unusable", f"{n_bad} samples of a chunk are NaN, infinite or absurdly large and count as 0")
-        follows_ns = self.stream.next_stamp_ns
+        return samples
+
+    def _take(self, chunk: Chunk, samples: np.ndarray) -> list[Window]:
+        rate, stamp_ns, follows_ns = self._format.sample_rate, chunk.stamp_ns, self.stream.next_stamp_ns
         if stamp_ns == 0 and follows_ns is not None:
-            self._notices("unstamped", "the audio has no stamps: it is taken for unbroken, its time counts from 0")
             stamp_ns = follows_ns
-        return self.stream.push(stamp_ns, samples, self._format.sample_rate)
+            if chunk.count is None:
+                self._notices("unstamped", "the audio has no stamps: it is taken for unbroken, its time counts from 0")
+        if chunk.count is not None:
+            stamp_ns, samples = self._frames.push(chunk.count, stamp_ns, samples, rate)
+        self.counts.add(samples, rate)
+        return self.stream.push(stamp_ns, samples, rate, exact=chunk.count is not None)
 
     def _checked(self, audio: AudioFormat) -> AudioFormat:
-        if audio.channels != self._n_channels:
+        if self._channel_map and max(self._channel_map) >= audio.channels:
             raise AudioError(
                 "channels",
-                f"the audio has {audio.channels} channels and the model needs {self._n_channels}: "
-                "capture all microphones of the array, or load a model for this one",
+                f"channel_map asks for channel {max(self._channel_map)}, and the audio has {audio.channels}, counted "
+                "from 0: set channel_map to channels that are there, or capture more",
+            )
+        if not self._channel_map and audio.channels != self._n_channels:
+            raise AudioError(
+                "channels",
+                f"the audio has {audio.channels} channels and the model needs {self._n_channels}: capture all "
+                "microphones of the array, name theirs in channel_map, or load a model for this array",
             )
         return audio
 
-    def _wait(self, stamp_ns: int, data: bytes) -> None:
-        self._waiting.append((stamp_ns, data))
-        self._waiting_bytes += len(data)
+    def _wait(self, chunk: Chunk) -> None:
+        self._waiting.append(chunk)
+        self._waiting_bytes += len(chunk.data)
         while self._waiting_bytes > MAX_WAITING:
-            self._waiting_bytes -= len(self._waiting.popleft()[1])
+            self._waiting_bytes -= len(self._waiting.popleft().data)

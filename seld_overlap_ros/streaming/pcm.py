@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,7 +54,30 @@ def _integer(dtype: str) -> _Codec:
     )
 
 
-_CODECS = {
+def _float(dtype: str) -> _Codec:
+    def decode(raw: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite, and mended then
+            return raw.view(dtype).astype(np.float32)
+
+    return _Codec(np.dtype(dtype).itemsize, decode, lambda samples: samples.astype(dtype))
+
+
+def _unsigned(signed: _Codec, top: int) -> _Codec:
+    """Half of the range added, which turns the highest bit of each sample; it is in byte number `top`."""
+
+    def turned(raw: np.ndarray) -> np.ndarray:
+        raw = raw.reshape(-1, signed.width).copy()
+        raw[:, top] ^= 0x80
+        return raw.reshape(-1)
+
+    return _Codec(
+        signed.width,
+        lambda raw: signed.decode(turned(raw)),
+        lambda samples: turned(np.frombuffer(signed.encode(samples).tobytes(), np.uint8)),
+    )
+
+
+_CODECS = {  # under GStreamer's names
     "S16LE": _integer("<i2"),
     "S24LE": _Codec(3, _decode_s24, _encode_s24),
     # 24 bits in the lower three of four bytes; what the fourth one holds is undefined
@@ -63,9 +87,24 @@ _CODECS = {
         lambda samples: _to_integer(samples, 24),
     ),
     "S32LE": _integer("<i4"),
-    "F32LE": _Codec(4, lambda raw: raw.view("<f4").astype(np.float32), lambda samples: samples.astype("<f4")),
+    "F32LE": _float("<f4"),
+    "F64LE": _float("<f8"),
+    "S8": _integer("<i1"),
+}
+_CODECS |= {
+    f"U{name[1:]}": _unsigned(_CODECS[name], top)
+    for name, top in (("S8", 0), ("S16LE", 1), ("S24LE", 2), ("S24_32LE", 2), ("S32LE", 3))
 }
 SAMPLE_FORMATS = tuple(_CODECS)
+
+
+class Description(NamedTuple):
+    """What a source says of its samples, unchecked."""
+
+    channels: int
+    sample_rate: int
+    sample_format: str
+    coding: str = "wave"
 
 
 @dataclass(frozen=True)
@@ -126,3 +165,26 @@ def mend(samples: np.ndarray) -> tuple[np.ndarray, int]:
     bad = ~(np.abs(samples) <= LOUDEST)
     n_bad = int(np.count_nonzero(bad))
     return (np.where(bad, np.float32(0), samples), n_bad) if n_bad else (samples, 0)
+
+
+def read_channel_map(text: str, n_microphones: int) -> tuple[int, ...]:
+    """Channel numbers from 0, one a microphone, as in "1, 2, 3, 4" -> the numbers; () of an empty text: as they come.
+
+    Raises AudioError, in a sentence, on what is no such list.
+    """
+    words = text.strip().strip("[]()").replace(",", " ").split()
+    if not words:
+        return ()
+    example = ",".join(str(n) for n in range(n_microphones))
+    if not all(word.isdecimal() and int(word) < 255 for word in words):
+        raise AudioError("map", f"channel_map {text!r} is no list of channels, counted from 0: write it like {example}")
+    channels = tuple(int(word) for word in words)
+    if len(channels) != n_microphones:
+        raise AudioError(
+            "map",
+            f"channel_map {text!r} names {len(channels)} channels and the model has {n_microphones} microphones: "
+            "name a channel for each of them",
+        )
+    if len(set(channels)) < len(channels):
+        raise AudioError("map", f"channel_map {text!r} names a channel twice: give each microphone its own")
+    return channels

@@ -1,8 +1,21 @@
 """Chunks of audio with stamps in, complete analysis windows with stamps out.
 
-The time of a sample is the stamp of the first chunk plus a count of samples, in integer nanoseconds, so nothing
-drifts and any cutting into chunks gives the same windows. The stamps of later chunks are compared with that time:
-what is missing is bridged with zeros, what came twice is dropped, and beyond a window the stream starts anew.
+The time of a sample is the stamp of the first chunk plus a count of samples, in integer nanoseconds, so any cutting
+into chunks gives the same windows. The stamps of later chunks are compared with that time:
+
+- Off by STAMP_TOLERANCE at most: stamps tremble, nothing is amiss.
+- Off by more: one stamp may be wrong, so only what the next chunk bears out counts. The chunk is held until that one
+  comes (or `settle` is called), for where silence belongs must be known before the chunk goes in. Audio waits for
+  nothing unless a stamp is off, and then for one chunk. The next chunk bears it out if it is off to the same side by
+  half of the tolerance or more, and, where both are late, is not less late by more than half a chunk (after a stall
+  of the source, which loses nothing, each chunk is less late than the one before). Of the two offsets the smaller one
+  counts: what is missing is bridged with zeros before the held chunk, what came twice is dropped from it and, if that
+  is not enough, from those after it, and from a window on listening starts anew with it. If it is not borne out, the
+  held chunk follows on as if its stamp had been right.
+- Drift: sound card and stamps have two clocks. A slow mean of the offsets follows the stamps by DRIFT_RATE at most.
+  Offsets are counted from it, so drift is never a gap. When it comes to DRIFT_STEP, the time of what follows is set
+  right by it; no sample is lost or put in. Between such steps stamps of windows lie on the grid of the samples.
+- Exact stamps, which come from a count of samples, are believed to the sample and at once.
 """
 
 from __future__ import annotations
@@ -13,12 +26,15 @@ import numpy as np
 import soxr
 
 from seld_overlap_ros.config import FrontEnd
+from seld_overlap_ros.streaming.counts import AudioCounts
 from seld_overlap_ros.streaming.notices import Notices
 
 SECOND = 1_000_000_000  # [ns]
 # Capture nodes stamp on a clock that wanders against the sound card's. Less than this is no gap and no overlap;
 # it is a tenth of the default hop.
 STAMP_TOLERANCE = SECOND // 20  # [ns]
+DRIFT_RATE = 1 / 2000  # two crystals differ by less
+DRIFT_STEP = STAMP_TOLERANCE // 2  # [ns] less than the shortest hop, so that windows stay in order
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,15 @@ class _Ring:
         return self._block[:, stop - self._window : stop].copy()
 
 
+@dataclass(frozen=True)
+class _Held:
+    """A chunk whose stamp is off."""
+
+    stamp_ns: int
+    samples: np.ndarray  # (n, M)
+    off_ns: int
+
+
 class AudioStream:
     """Resamples, keeps one window of audio, and hands out a window every `hop_s` once a whole one is there."""
 
@@ -62,7 +87,9 @@ class AudioStream:
         self.n_channels = n_channels
         self.set_hop(hop_s)
         self._notices = notices
+        self.counts = AudioCounts(n_channels)
         self._rate = 0  # [Hz] of the chunks; 0: nothing has come yet
+        self._held: _Held | None = None
 
     def set_hop(self, hop_s: float) -> None:
         """Time from window to window [s], from the next window on. Raises ValueError unless it is positive."""
@@ -73,43 +100,92 @@ class AudioStream:
     @property
     def next_stamp_ns(self) -> int | None:
         """Stamp that a chunk has which follows on without a gap; None before the first chunk."""
-        return self._start_ns + self._n_in * SECOND // self._rate if self._rate else None
+        if not self._rate:
+            return None
+        n = self._n_in - self._n_to_drop + (len(self._held.samples) if self._held else 0)
+        return self._start_ns + self._drift_ns + n * SECOND // self._rate
 
-    def push(self, stamp_ns: int, samples: np.ndarray, rate: int) -> list[Window]:
-        """Chunk (n, M) float32 at `rate` [Hz], stamp_ns its first sample's -> the windows that it completes."""
+    def push(self, stamp_ns: int, samples: np.ndarray, rate: int, exact: bool = False) -> list[Window]:
+        """Chunk (n, M) float32 at `rate` [Hz], stamp_ns its first sample's -> the windows that it completes.
+
+        `exact`: the stamp comes from a count of samples, so it is off only where samples are missing or came twice.
+        """
         if samples.ndim != 2 or samples.shape[1] != self.n_channels:
             raise ValueError(f"a chunk of shape (n, {self.n_channels}) is needed, got {samples.shape}")
         if not len(samples):
             return []
+        windows = []
         if rate != self._rate:
+            windows += self.settle()
             self._change_rate(stamp_ns, rate)
-        n_missing = self._follow(stamp_ns)
-        if n_missing < 0:
-            return self._feed(samples[-n_missing:])
-        windows = self._feed(np.zeros((n_missing, self.n_channels), np.float32)) if n_missing else []
+        if self._held:
+            windows += self._release(stamp_ns - self.next_stamp_ns)
+        off_ns = stamp_ns - self.next_stamp_ns
+        if exact:
+            return windows + self._move(off_ns, stamp_ns) + self._feed(samples)
+        if abs(off_ns) > STAMP_TOLERANCE:
+            self._held = _Held(stamp_ns, samples, off_ns)
+            return windows
+        self._drift(off_ns, len(samples))
         return windows + self._feed(samples)
 
-    def _follow(self, stamp_ns: int) -> int:
-        """Samples missing before this chunk; negative: samples at its start that are there already. May start anew."""
-        ahead_ns = stamp_ns - self.next_stamp_ns
-        if abs(ahead_ns) <= STAMP_TOLERANCE:
-            return 0
-        ahead_s = ahead_ns / SECOND
-        if abs(ahead_s) >= self.front_end.window_s:
-            how = f"jump ahead by {ahead_s:.3f} s" if ahead_ns > 0 else f"jump back by {-ahead_s:.3f} s"
+    def settle(self) -> list[Window]:
+        """Nothing more comes for now: believe the stamp of a chunk that is held -> the windows that it completes."""
+        return self._release(self._held.off_ns) if self._held else []
+
+    def _release(self, next_off_ns: int) -> list[Window]:
+        """Put the held chunk where it belongs, now that it is known how far off the next one is."""
+        held, self._held = self._held, None
+        allowed_ns = min(STAMP_TOLERANCE, len(held.samples) * SECOND // self._rate // 2)
+        sign = 1 if held.off_ns > 0 else -1
+        agreed_ns = min(sign * held.off_ns, sign * next_off_ns)
+        stalled = held.off_ns > 0 and held.off_ns - next_off_ns > allowed_ns
+        if stalled or agreed_ns < STAMP_TOLERANCE // 2:
+            self.counts.odd_stamps += 1
+            return self._feed(held.samples)
+        return self._move(sign * agreed_ns, held.stamp_ns) + self._feed(held.samples)
+
+    def _move(self, off_ns: int, stamp_ns: int) -> list[Window]:
+        """The chunk with this stamp, which goes in next, is off by off_ns -> the windows that silence completes."""
+        off_s = off_ns / SECOND
+        n_missing = round(off_s * self._rate)
+        if abs(off_s) >= self.front_end.window_s:
+            how = f"jump ahead by {off_s:.3f} s" if off_ns > 0 else f"jump back by {-off_s:.3f} s"
             self._notices("restart", f"the audio's stamps {how}: listening starts anew there")
+            self.counts.jumps += 1
+            self.counts.restarts += 1
             self._start(stamp_ns)
-            return 0
-        if ahead_ns > 0:
-            self._notices("gap", f"{ahead_s:.3f} s of audio are missing and count as silence")
-        else:
-            self._notices("overlap", f"{-ahead_s:.3f} s of audio came twice and are dropped the second time")
-        return round(ahead_ns * self._rate / SECOND)
+        elif n_missing > 0:
+            self._notices("gap", f"{off_s:.3f} s of audio are missing and count as silence")
+            self.counts.gaps += 1
+            self.counts.gap_s += off_s
+            return self._feed(np.zeros((n_missing, self.n_channels), np.float32))
+        elif n_missing < 0:
+            self._notices("overlap", f"{-off_s:.3f} s of audio came twice and are dropped the second time")
+            self.counts.overlaps += 1
+            self.counts.overlap_s -= off_s
+            self._n_to_drop -= n_missing
+        return []
+
+    def _drift(self, off_ns: int, n: int) -> None:
+        """Follow a clock that drifts, by what it may in n samples."""
+        most_ns = int(n * SECOND / self._rate * DRIFT_RATE)
+        self._drift_ns += max(-most_ns, min(most_ns, off_ns))
+        if abs(self._drift_ns) >= DRIFT_STEP:
+            self._notices(
+                "clock",
+                f"the clock of the audio's stamps and that of its samples came {self._drift_ns / SECOND:.3f} s apart: "
+                "the time is set right, and no audio is lost",
+            )
+            self.counts.clock_steps += 1
+            self._start_ns += self._drift_ns
+            self._drift_ns = 0
 
     def _change_rate(self, stamp_ns: int, rate: int) -> None:
         model_rate = self.front_end.sample_rate
         if self._rate:
             self._notices("rate", f"the audio's rate goes from {self._rate} to {rate} Hz: listening starts anew")
+            self.counts.restarts += 1
         if rate != model_rate:
             self._notices("resampling", f"audio at {rate} Hz is resampled to the model's {model_rate} Hz")
         self._rate = rate
@@ -117,7 +193,9 @@ class AudioStream:
 
     def _start(self, stamp_ns: int) -> None:
         self._start_ns = stamp_ns
-        self._n_in = 0
+        self._drift_ns = 0  # of the stamps against _start_ns and the count of samples
+        self._n_in = 0  # samples at the chunks' rate
+        self._n_to_drop = 0  # of those to come
         self._next_end = self.front_end.window_samples  # sample number before which the next window ends
         self._ring = _Ring(self.n_channels, self.front_end.window_samples)
         model_rate = self.front_end.sample_rate
@@ -128,6 +206,11 @@ class AudioStream:
         )
 
     def _feed(self, samples: np.ndarray) -> list[Window]:
+        n_dropped = min(self._n_to_drop, len(samples))
+        self._n_to_drop -= n_dropped
+        samples = samples[n_dropped:]
+        if not len(samples):
+            return []
         self._n_in += len(samples)
         if self._resampler is not None:
             samples = self._resampler.resample_chunk(np.ascontiguousarray(samples, np.float32))
@@ -144,5 +227,6 @@ class AudioStream:
         end = self._next_end
         self._next_end += self.hop_samples
         start = end - self.front_end.window_samples
+        self.counts.windows += 1
         stamp_ns = self._start_ns + start * SECOND // self.front_end.sample_rate
         return Window(stamp_ns, self._ring.window(end))

@@ -53,41 +53,178 @@ def test_nothing_comes_before_a_whole_window(stream, front_end):
     assert len(push(stream, samples, front_end.window_samples - 1, 1)) == 1
 
 
-def test_a_gap_is_bridged_with_silence_and_said(stream, front_end, said):
-    samples = recording(20000)
-    push(stream, samples, 0, 6000)
-    windows = push(stream, samples, 8000, 12000)
+def play(stream: AudioStream, samples: np.ndarray, pieces, start_ns: int = START_NS):
+    """Pieces (first sample, number of samples, how late the stamp is [ms]) -> all windows, a held chunk's too."""
+    windows = []
+    for first, n, late_ms in pieces:
+        windows += push(stream, samples, first, n, start_ns + round(late_ms * 1e6))
+    return windows + stream.settle()
+
+
+def pieces(first: int, end: int, n: int = 1600) -> list[tuple[int, int, float]]:
+    """Chunks of n samples with the stamps that they should have."""
+    return [(at, min(n, end - at), 0) for at in range(first, end, n)]
+
+
+def put_together(windows, n_samples: int) -> np.ndarray:
+    """Samples (n, M) from windows that leave nothing out, by their stamps; NaN where no window has come."""
+    whole = np.full((n_samples, windows[0].samples.shape[0]), np.nan, np.float32)
+    for window in windows:
+        first = round((window.stamp_ns - START_NS) * RATE / SECOND)
+        whole[first : first + window.samples.shape[1]] = window.samples.T
+    return whole[: round((windows[-1].stamp_ns - START_NS) * RATE / SECOND) + SMALL.window_samples]
+
+
+@given(st.integers(960, 2000), st.sampled_from([320, 800, 1600, 4000]), st.integers(2, 15))
+@settings(deadline=None, max_examples=50)
+def test_a_gap_is_bridged_with_silence_where_it_is_and_said(n_missing, n_chunk, n_before):
+    said, samples = [], recording(40000)
+    stream = AudioStream(SMALL, 2, 0.05, Notices(said.append))
+    gap = n_before * n_chunk if n_before * n_chunk < 24000 else 24000 // n_chunk * n_chunk
+    windows = play(stream, samples, pieces(0, gap, n_chunk) + pieces(gap + n_missing, 40000, n_chunk))
     expected = samples.copy()
-    expected[6000:8000] = 0
-    np.testing.assert_array_equal(windows[0].samples, expected[: front_end.window_samples].T)
-    assert windows[0].stamp_ns == START_NS
-    assert said == ["0.125 s of audio are missing and count as silence"]
+    expected[gap : gap + n_missing] = 0
+    heard = put_together(windows, 40000)
+    np.testing.assert_array_equal(heard, expected[: len(heard)])
+    assert len(heard) > 39000
+    assert said == [f"{n_missing / RATE:.3f} s of audio are missing and count as silence"]
+    assert (stream.counts.gaps, stream.counts.odd_stamps) == (1, 0)
+    assert stream.counts.gap_s == pytest.approx(n_missing / RATE, abs=1e-8)
 
 
-def test_what_comes_twice_is_dropped_and_said(stream, front_end, said):
+@given(st.integers(60, 125), st.lists(st.integers(-15, 15), min_size=25, max_size=25))
+@settings(deadline=None, max_examples=50)
+def test_a_gap_is_found_though_stamps_tremble(gap_ms, off_ms):
+    samples, n = recording(40000), 16 * gap_ms
+    stream = AudioStream(SMALL, 2, 0.05, Notices(print))
+    off_ms[0] = 0
+    parts = pieces(0, 8000) + pieces(8000 + n, 40000)
+    play(stream, samples, [(first, k, ms) for (first, k, _), ms in zip(parts, off_ms, strict=False)])
+    assert stream.counts.gaps + stream.counts.odd_stamps >= 1
+    assert stream.counts.gap_s == pytest.approx(gap_ms / 1000, abs=0.031)
+    assert stream.counts.overlaps == 0
+
+
+def test_two_losses_in_a_row_are_each_bridged_where_they_are():
+    samples = recording(40000)
+    stream = AudioStream(SMALL, 2, 0.05, Notices(print))
+    windows = play(stream, samples, pieces(0, 8000) + pieces(9600, 11200) + pieces(12800, 40000))
+    samples[8000:9600] = samples[11200:12800] = 0
+    heard = put_together(windows, 40000)
+    np.testing.assert_array_equal(heard, samples[: len(heard)])
+    assert stream.counts.gaps == 2
+
+
+@given(st.integers(960, 4000), st.sampled_from([320, 800, 1600]), st.integers(4, 15))
+@settings(deadline=None, max_examples=50)
+def test_what_comes_twice_is_dropped_and_said(n_twice, n_chunk, n_before):
+    said, samples = [], recording(40000)
+    stream = AudioStream(SMALL, 2, 0.05, Notices(said.append))
+    at = max(n_before * n_chunk, 4800)
+    windows = play(stream, samples, pieces(0, at, n_chunk) + pieces(at - n_twice, 40000, n_chunk))
+    heard = put_together(windows, 40000)
+    np.testing.assert_array_equal(heard, samples[: len(heard)])
+    assert len(heard) > 39000
+    assert said == [f"{n_twice / RATE:.3f} s of audio came twice and are dropped the second time"]
+    assert stream.counts.overlaps == 1
+
+
+def test_a_chunk_that_is_all_known_changes_nothing():
     samples = recording(20000)
-    push(stream, samples, 0, 6000)
-    windows = push(stream, samples, 4000, 16000)
-    np.testing.assert_array_equal(windows[0].samples, samples[: front_end.window_samples].T)
-    assert said == ["0.125 s of audio came twice and are dropped the second time"]
+    stream = AudioStream(SMALL, 2, 0.05, Notices(print))
+    heard = put_together(play(stream, samples, [*pieces(0, 6400), (1600, 1600, 0), *pieces(6400, 20000)]), 20000)
+    np.testing.assert_array_equal(heard, samples[: len(heard)])
 
 
-def test_a_chunk_that_is_all_known_changes_nothing(stream, front_end):
-    samples = recording(20000)
-    push(stream, samples, 0, 6000)
-    assert not push(stream, samples, 1000, 2000)
-    windows = push(stream, samples, 6000, 14000)
-    np.testing.assert_array_equal(windows[0].samples, samples[: front_end.window_samples].T)
-
-
-@pytest.mark.parametrize(("jump_s", "sentence"), [(-100, "jump back by 100.375 s"), (100, "jump ahead by 99.625 s")])
+@pytest.mark.parametrize(("jump_s", "sentence"), [(-100, "jump back by 100.400 s"), (100, "jump ahead by 99.600 s")])
 def test_a_jump_starts_anew_and_is_said(stream, front_end, said, jump_s, sentence):
     samples = recording(20000)
-    push(stream, samples, 0, 6000)
-    windows = push(stream, samples, 0, 20000, START_NS + jump_s * SECOND)
+    push(stream, samples, 0, 6400)
+    windows = play(stream, samples, pieces(0, 20000), START_NS + jump_s * SECOND)
     assert windows[0].stamp_ns == START_NS + jump_s * SECOND
     np.testing.assert_array_equal(windows[0].samples, samples[: front_end.window_samples].T)
     assert said == [f"the audio's stamps {sentence}: listening starts anew there"]
+    assert (stream.counts.jumps, stream.counts.restarts) == (1, 1)
+
+
+@given(st.floats(51, 1e9), st.sampled_from([-1, 1]), st.integers(1, 22), st.sampled_from([320, 800, 1600]))
+@settings(deadline=None, max_examples=50)
+def test_one_wrong_stamp_changes_nothing(late_ms, sign, k, n_chunk):
+    said, samples = [], recording(24 * 1600)
+    stream = AudioStream(SMALL, 2, 0.25, Notices(said.append))
+    parts = pieces(0, len(samples), n_chunk)
+    parts[k] = (*parts[k][:2], sign * late_ms)
+    windows = play(stream, samples, parts)
+    assert not said
+    assert stream.counts.odd_stamps == 1
+    expected = play(AudioStream(SMALL, 2, 0.25, Notices(print)), samples, pieces(0, len(samples), n_chunk))
+    assert [window.stamp_ns for window in windows] == [window.stamp_ns for window in expected]
+    for window, wanted in zip(windows, expected, strict=True):
+        np.testing.assert_array_equal(window.samples, wanted.samples)
+
+
+@pytest.mark.parametrize("n_chunk", [320, 800, 1600])
+@pytest.mark.parametrize("stall_ms", [70, 130, 260, 410])
+def test_stamps_of_a_source_that_stalled_and_catches_up_change_nothing(stall_ms, n_chunk):
+    samples = recording(32000)
+    stream = AudioStream(SMALL, 2, 0.25, Notices(print))
+    parts = [
+        (first, n, max(0, stall_ms - (first - 8000) * 1000 / RATE) if first >= 8000 else 0)
+        for first, n, _ in pieces(0, len(samples), n_chunk)
+    ]
+    heard = put_together(play(stream, samples, parts), len(samples))
+    np.testing.assert_array_equal(heard, samples[: len(heard)])
+    assert stream.counts.gaps == stream.counts.overlaps == 0
+
+
+@pytest.mark.parametrize("ppm", [-200, -50, 50, 200])
+def test_a_clock_that_drifts_loses_no_audio_and_the_time_stays_right(ppm):
+    said, n_chunk = [], 1600
+    stream = AudioStream(SMALL, 1, 0.25, Notices(said.append))
+    minutes = 30
+    worst_ns = end = 0
+    for first in range(0, minutes * 60 * RATE, n_chunk):
+        ramp = (np.arange(first, first + n_chunk) % 2**20 + 1).astype(np.float32)[:, None]
+        for window in stream.push(START_NS + round(first * SECOND / RATE * (1 + ppm * 1e-6)), ramp, RATE):
+            at = end - SMALL.window_samples + stream.hop_samples if end else 0
+            assert window.samples[0, 0] == at % 2**20 + 1  # no sample is left out or comes twice
+            assert (np.diff(window.samples[0]) % 2**20 == 1).all()
+            end = at + SMALL.window_samples
+            worst_ns = max(worst_ns, abs(window.stamp_ns - START_NS - at * SECOND / RATE * (1 + ppm * 1e-6)))
+    assert stream.counts.gaps == stream.counts.overlaps == stream.counts.odd_stamps == 0
+    assert stream.counts.clock_steps == int(minutes * 60 * abs(ppm) * 1e-6 / 0.025)
+    assert worst_ns < 26_000_000
+    assert all("the time is set right, and no audio is lost" in sentence for sentence in said)
+
+
+def test_only_a_chunk_whose_stamp_is_off_waits_for_the_next(stream, front_end):
+    samples = recording(front_end.window_samples + 1600)
+    push(stream, samples, 0, front_end.window_samples - 1600)
+    assert len(push(stream, samples, front_end.window_samples - 1600, 1600)) == 1
+    late = AudioStream(front_end, 2, 0.25, Notices(print))
+    push(late, samples, 0, front_end.window_samples - 1600)
+    assert not push(late, samples, front_end.window_samples - 1600, 1600, START_NS + 60_000_000)
+    assert late.next_stamp_ns == START_NS + front_end.window_samples * SECOND // RATE
+    assert len(push(late, samples, front_end.window_samples, 1600)) == 1
+
+
+def test_a_chunk_that_nothing_follows_is_believed_when_told_so(stream, front_end):
+    samples = recording(front_end.window_samples)
+    push(stream, samples, 0, 8000)
+    assert not push(stream, samples, 8960, len(samples))
+    windows = stream.settle()
+    samples[8000:8960] = 0
+    np.testing.assert_array_equal(windows[0].samples[:, : len(samples)], samples[: front_end.window_samples].T)
+    assert not stream.settle()
+
+
+def test_exact_stamps_are_believed_to_the_sample_and_at_once(stream, said):
+    samples = recording(20000)
+    for first, n in ((0, 6000), (6007, 6000), (12000, 8000)):
+        windows = stream.push(START_NS + first * SECOND // RATE, samples[first : first + n], RATE, exact=True)
+    samples[6000:6007] = 0
+    np.testing.assert_array_equal(windows[0].samples, samples[: windows[0].samples.shape[1]].T)
+    assert (stream.counts.gaps, stream.counts.overlaps) == (1, 1)
 
 
 @given(st.lists(st.integers(-25, 25), min_size=30, max_size=30))

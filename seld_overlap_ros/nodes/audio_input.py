@@ -1,0 +1,180 @@
+"""One input for every audio message type: finds it, listens to it, and hands out analysis windows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from seld_overlap_ros.config import FrontEnd
+from seld_overlap_ros.nodes.audio_messages import (
+    AUDIO_KINDS,
+    AudioKind,
+    find_message,
+    from_audio_info,
+    installed_kinds,
+)
+from seld_overlap_ros.nodes.running import RunnableNode
+from seld_overlap_ros.streaming.intake import Intake
+from seld_overlap_ros.streaming.notices import Notices
+from seld_overlap_ros.streaming.pcm import AudioError, Description, read_channel_map
+from seld_overlap_ros.streaming.stream import Window
+
+LOOK_EVERY_S = 0.5
+INFO_WAIT_S = 6.0  # capture nodes repeat audio_info every 5 s
+AUDIO_WAIT_S = 10.0
+SETTLE_S = 1.0  # without audio; then a chunk that waits for the next one has waited long enough
+# Best effort hears reliable and best-effort sources alike. The depth bridges a busy moment of some seconds.
+AUDIO_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+# Old capture nodes do not latch, and a latching subscriber would get nothing from them.
+INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.VOLATILE)
+
+
+class AudioTopic:
+    """Subscribes to the audio that there is: `on_message` gets each message with its kind.
+
+    It listens to the first kind that is installed, and goes over to another one that is published, where the first is
+    not, until the first message comes: from then on it stays with what it hears.
+    """
+
+    def __init__(self, node: RunnableNode, wanted: str, on_message: Callable[[AudioKind, Any], None]) -> None:
+        """`wanted`: one of graphs.AUDIO_TYPES. Raises AudioError if its messages are not installed."""
+        self._node = node
+        self._kinds = installed_kinds(wanted)
+        self._on_message = on_message
+        self._heard = False
+        self._seen: AudioKind | None = None  # at the last look
+        self._subscription = None
+        self._listen(self._kinds[0])
+        if len(self._kinds) > 1:
+            self._timer = node.create_timer(LOOK_EVERY_S, self._look)
+
+    @property
+    def name(self) -> str:
+        """Of the topic that it listens to, as ROS resolves it."""
+        return self._subscription.topic_name
+
+    def strangers(self) -> list[str]:
+        """What is published on topics of audio and cannot be listened to, as "type on topic"."""
+        known = {(kind.topic, kind.type_name) for kind in self._kinds}
+        topics = sorted({kind.topic for kind in AUDIO_KINDS})
+        there = [(topic, type_name) for topic in topics for type_name in self._types(topic)]
+        return [
+            f"{type_name} on {self._node.resolve_topic_name(topic)}"
+            for topic, type_name in there
+            if (topic, type_name) not in known
+        ]
+
+    def _types(self, topic: str) -> list[str]:
+        return sorted({publisher.topic_type for publisher in self._node.get_publishers_info_by_topic(topic)})
+
+    def _listen(self, kind: AudioKind) -> None:
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+
+        def on_message(message: Any) -> None:
+            self._heard = True
+            self._on_message(kind, message)
+
+        self._kind = kind
+        self._subscription = self._node.create_subscription(kind.message_type(), kind.topic, on_message, AUDIO_QOS)
+
+    def _look(self) -> None:
+        """Two looks must agree, as the topics of one source are not found all at once."""
+        if self._heard:
+            self._timer.cancel()
+            return
+        there = [kind for kind in self._kinds if kind.type_name in self._types(kind.topic)]
+        best = there[0] if there else None
+        if best is not None and best is self._seen and best is not self._kind:
+            self._listen(best)
+            self._node.get_logger().info(f"found {best.type_name} on {self.name}: listening to that")
+        self._seen = best
+
+
+class AudioInput:
+    """Audio of any kind in, `on_window(window, frame_id)` out. Its parameters are graphs.AUDIO_INPUT.
+
+    `intake.stream.set_hop` sets another hop, and `intake.counts` says how the audio is.
+    """
+
+    def __init__(
+        self,
+        node: RunnableNode,
+        front_end: FrontEnd,
+        n_channels: int,
+        hop_s: float,
+        notices: Notices,
+        on_window: Callable[[Window, str], None],
+    ) -> None:
+        """n_channels: microphones of the model. Raises AudioError on parameters that cannot be followed."""
+        self._node, self._n_channels = node, n_channels
+        self._notices, self._on_window = notices, on_window
+        channel_map = read_channel_map(node.value("channel_map"), n_channels)
+        self.intake = Intake(front_end, n_channels, hop_s, notices, channel_map)
+        self._frame_id = node.value("frame_id")
+        self._started = self._last_audio = time.monotonic()
+        self._first_audio: float | None = None
+        self.topic = AudioTopic(node, node.value("audio_type"), self._on_audio)
+        if find_message("audio_common_msgs", "AudioDataStamped"):  # the package whose AudioInfo is meant
+            info_type = find_message("audio_common_msgs", "AudioInfo")
+            self._info_in = node.create_subscription(info_type, "audio_info", self._on_info, INFO_QOS)
+        self._watch = node.create_timer(1.0, self._on_watch)
+
+    def _on_info(self, message: Any) -> None:
+        self._take(self.intake.describe(from_audio_info(message)))
+
+    def _on_audio(self, kind: AudioKind, message: Any) -> None:
+        self._last_audio = time.monotonic()
+        if self._first_audio is None:
+            self._first_audio = self._last_audio
+        try:
+            chunk = kind.read(message, self._told())
+        except AudioError as error:
+            self.intake.refuse(error)
+            return
+        self._frame_id = chunk.frame_id or self._node.value("frame_id")
+        self._take(self.intake.push(chunk))
+
+    def _told(self) -> Description:
+        """The format as the parameters tell it, for audio that does not say."""
+        channels = self._node.value("input_channels") or self._n_channels
+        return Description(channels, self._node.value("sample_rate"), self._node.value("sample_format"))
+
+    def _on_watch(self) -> None:
+        """Say what is amiss if nothing can be heard, and do without audio_info if none comes."""
+        now = time.monotonic()
+        quiet_s = now - self._last_audio
+        if self._first_audio is None:
+            if quiet_s > AUDIO_WAIT_S:
+                self._say_no_audio()
+            return
+        if quiet_s > SETTLE_S:
+            self._take(self.intake.stream.settle())
+        if now - self._first_audio > INFO_WAIT_S and not self.intake.knows_format:
+            self._do_without_info()
+        elif quiet_s > AUDIO_WAIT_S:
+            self._notices(
+                "no audio", f"no more audio on {self.topic.name} for {quiet_s:.0f} s: is its source still running?"
+            )
+
+    def _say_no_audio(self) -> None:
+        there = self.topic.strangers()
+        hint = f"; there is {' and '.join(there)}, which cannot be listened to" if there else ""
+        self._notices("no audio", f"no audio on {self.topic.name} yet: is its source started, and there?{hint}")
+
+    def _do_without_info(self) -> None:
+        told = self._told()
+        self._notices(
+            "no info",
+            f"no {self._node.resolve_topic_name('audio_info')}: the audio is taken for {told.channels} channels of "
+            f"{told.sample_format} at {told.sample_rate} Hz, as the parameters input_channels, sample_rate and "
+            "sample_format say",
+        )
+        self._take(self.intake.describe(told))
+
+    def _take(self, windows: list[Window]) -> None:
+        for window in windows:
+            self._on_window(window, self._frame_id)
