@@ -20,7 +20,7 @@ from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray  # noq
 from seld_overlap_ros.graphs import FULL_NODE, Process  # noqa: E402
 from seld_overlap_ros.hearing import Hearing  # noqa: E402
 from seld_overlap_ros.models.checkpoint import load_model  # noqa: E402
-from seld_overlap_ros.nodes import convert, full_node  # noqa: E402
+from seld_overlap_ros.nodes import audio_input, convert, full_node  # noqa: E402
 from seld_overlap_ros.streaming.pcm import AudioFormat, decode, encode  # noqa: E402
 from seld_overlap_ros.streaming.tracks import Tracks  # noqa: E402
 from seld_overlap_ros.up import command  # noqa: E402
@@ -106,7 +106,7 @@ class Bench:
         """Describe and play a window. Returns what was heard in it."""
         self.describe(sample_format=sample_format, rate=rate)
         # There is no order between two topics.
-        self.wait(lambda: self.full._intake._format == AudioFormat(8, rate, sample_format))
+        self.wait(lambda: self.full._input.intake._format == AudioFormat(8, rate, sample_format))
         stamp_ns = self.play(samples, sample_format, rate, **played)
         self.wait(lambda: stamp_ns in self.events)
         return self.events[stamp_ns]
@@ -225,7 +225,7 @@ def test_silence_is_answered_with_no_events(bench, sound):
     ("description", "sentence"),
     [
         ({"channels": 2}, "audio refused: the audio has 2 channels and the model needs 8"),
-        ({"sample_format": "U8"}, "audio refused: unknown sample format 'U8'"),
+        ({"sample_format": "U16BE"}, "audio refused: unknown sample format 'U16BE'"),
         ({"coding": "mp3"}, "start audio_capture with format:=wave"),
         ({"rate": 0}, "audio refused: a sample rate of 0 Hz"),
     ],
@@ -281,7 +281,7 @@ def test_stamps_that_jump_back_start_anew(bench, sound):
 
 
 def test_audio_without_audio_info_is_taken_as_the_parameters_say(open_bench, sound, monkeypatch):
-    monkeypatch.setattr(full_node, "INFO_WAIT_S", 0.5)
+    monkeypatch.setattr(audio_input, "INFO_WAIT_S", 0.5)
     bench = open_bench(hop=4.0, sample_format="S32LE")
     stamp_ns = bench.play(sound, sample_format="S32LE")
     bench.wait(lambda: stamp_ns in bench.events)
@@ -292,12 +292,12 @@ def test_audio_without_audio_info_is_taken_as_the_parameters_say(open_bench, sou
 
 
 def test_no_audio_at_all_is_said(open_bench, monkeypatch):
-    monkeypatch.setattr(full_node, "AUDIO_WAIT_S", 0.1)
+    monkeypatch.setattr(audio_input, "AUDIO_WAIT_S", 0.1)
     open_bench().wait_for_log("no audio on /audio_stamped yet: is its source started, and there?")
 
 
 def test_audio_that_ends_is_said(open_bench, sound, monkeypatch):
-    monkeypatch.setattr(full_node, "AUDIO_WAIT_S", 1.5)
+    monkeypatch.setattr(audio_input, "AUDIO_WAIT_S", 1.5)
     bench = open_bench(hop=4.0)
     bench.hears(sound)
     bench.wait_for_log("no more audio on /audio_stamped for 2 s: is its source still running?")
@@ -305,7 +305,7 @@ def test_audio_that_ends_is_said(open_bench, sound, monkeypatch):
 
 
 def test_of_audio_that_waited_for_its_format_the_last_window_is_heard(open_bench, sound, monkeypatch):
-    monkeypatch.setattr(full_node, "INFO_WAIT_S", 1.0)
+    monkeypatch.setattr(audio_input, "INFO_WAIT_S", 1.0)
     bench = open_bench(hop=0.25)
     stamp_ns = bench.play(np.concatenate([sound, sound[:RATE]]))
     bench.wait(lambda: bench.events)
