@@ -162,7 +162,7 @@ class AudioInput:
 
     def _say_no_audio(self) -> None:
         there = self.topic.strangers()
-        hint = f"; there is {' and '.join(there)}, which cannot be listened to" if there else ""
+        hint = f" There is {' and '.join(there)}, which cannot be listened to." if there else ""
         self._notices("no audio", f"no audio on {self.topic.name} yet: is its source started, and there?{hint}")
 
     def _do_without_info(self) -> None:

@@ -1,5 +1,7 @@
 """The full node over DDS: it hears what the library hears, and bad input costs a sentence in the log, no more."""
 
+import array
+import random
 import signal
 import subprocess
 import threading
@@ -278,6 +280,48 @@ def test_stamps_that_jump_back_start_anew(bench, sound):
     bench.wait_for_log("the audio's stamps jump back by")
     ids = [{event.id for event in events.events} for events in bench.events.values()]
     assert not ids[0] & ids[-1]
+
+
+def bad_message(rng: random.Random):
+    """A message that no sane source sends."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return AudioInfo(channels=rng.choice([8, 8, 8, 0, 255]), sample_rate=rng.choice([16000, 16000, 48000, 7]),
+                         sample_format=rng.choice(["S16LE", "F32LE", "F32LE", "F64LE", "nonsense" * 1000]),
+                         coding_format=rng.choice(["wave", "wave", "wave", "mp3"]))
+    if kind == 1:
+        data = rng.randbytes(rng.choice([0, 1, 3, 1601, 6400]))
+    elif kind == 2:
+        numbers = np.array([rng.choice([np.nan, np.inf, -1e38, 1e-40, 0.5]) for _ in range(1600)])
+        data = numbers.astype(rng.choice(["<f4", "<f8"])).tobytes()
+    else:
+        data = bytes(rng.choice([2, 64_000, 1_000_000]))
+    stamp_ns = rng.choice([0, 1, SECOND, rng.randrange(10 * SECOND), 2**31 * SECOND - 1])
+    message = AudioDataStamped(header=convert.to_header(stamp_ns, rng.choice(["", "x" * 5000])))
+    message.audio.data = array.array("B", data)
+    return message
+
+
+def test_bad_messages_by_the_hundred_are_said_and_good_audio_is_heard_after_them(bench, sound, monkeypatch):
+    rng, intake, taken, n_sent = random.Random(0), bench.full._input.intake, [], 0
+    push = intake.push
+    monkeypatch.setattr(intake, "push", lambda chunk: (taken.append(chunk), push(chunk))[1])
+    bench.describe(channels=3)
+    bench.wait_for_log("audio refused")
+    for k in range(1000):
+        message = bad_message(rng)
+        n_sent += isinstance(message, AudioDataStamped)
+        (bench.info_out if isinstance(message, AudioInfo) else bench.audio_out).publish(message)
+        if k % 10 == 9:  # it reads best effort: no more at once than it keeps, and what is lost is not waited for
+            deadline = time.monotonic() + 0.2
+            bench.wait(lambda n=n_sent, end=deadline: len(taken) >= n or time.monotonic() > end)
+    assert len(taken) > 0.9 * n_sent > 600
+    assert intake.counts.refused > 100
+    assert intake.counts.chunks > 30
+    assert intake.counts.unusable > 1000
+    assert not bench.full.done.done()
+    bench.stamp_ns += 10**6 * SECOND
+    assert len(bench.hears(sound).events) == 2
 
 
 def test_audio_without_audio_info_is_taken_as_the_parameters_say(open_bench, sound, monkeypatch):

@@ -129,4 +129,4 @@ def test_what_cannot_be_played_ends_in_a_sentence(parameters, sentence, capfd):
 
 def test_an_unknown_sample_format_ends_in_a_sentence(scene, capfd):
     assert play(file=scene[0], sample_format="U16BE") == 1
-    assert "unknown sample format 'U8': let the source send one of S16LE" in capfd.readouterr().err
+    assert "unknown sample format 'U16BE': let the source send one of S16LE" in capfd.readouterr().err
