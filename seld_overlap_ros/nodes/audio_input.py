@@ -89,9 +89,19 @@ class AudioTopic:
         there = [kind for kind in self._kinds if kind.type_name in self._types(kind.topic)]
         best = there[0] if there else None
         if best is not None and best is self._seen and best is not self._kind:
-            self._listen(best)
-            self._node.get_logger().info(f"found {best.type_name} on {self.name}: listening to that")
+            self._go_over_to(best)
         self._seen = best
+
+    def _go_over_to(self, kind: AudioKind) -> None:
+        before = self._kind
+        try:
+            self._listen(kind)
+        except RuntimeError as error:  # rcl's: DDS lets a process have one type a topic, and a node beside has another
+            sentence = f"{kind.type_name} on {kind.topic} cannot be listened to: {error}"
+            self._node.get_logger().warning(sentence, once=True)
+            self._listen(before)
+            return
+        self._node.get_logger().info(f"found {kind.type_name} on {self.name}: listening to that")
 
 
 class AudioInput:
