@@ -109,12 +109,12 @@ class Process:
 
 FRAME_ID = Parameter("frame_id", "microphone_array", "Frame of the microphone array, where the audio names none.")
 SAMPLE_RATE = Parameter(
-    "sample_rate", 16000, "Sample rate to capture with, and of audio that comes without audio_info. [Hz]", *RATES
+    "sample_rate", 16000, "Sample rate to capture with, and of audio that does not say its own. [Hz]", *RATES
 )
 SAMPLE_FORMAT = Parameter(
     "sample_format",
     "S16LE",
-    f"Format of the samples to send, and of audio that comes without audio_info: one of {', '.join(SAMPLE_FORMATS)}.",
+    f"Format of the samples to send, and of audio that does not say its own: one of {', '.join(SAMPLE_FORMATS)}.",
 )
 AUTO = "auto"
 AUDIO_TYPES = (AUTO, "AudioDataStamped", "AudioData", "AudioStamped", "AudioFrame", "HarkWave", "RawAudio")
@@ -133,7 +133,7 @@ AUDIO_INPUT = (  # of every node that listens to audio
     Parameter(
         "input_channels",
         0,
-        "Channels of audio that comes without audio_info; 0: as many as the model has microphones.",
+        "Channels of audio that does not say its own; 0: as many as the model has microphones.",
         0,
         255,
     ),

@@ -35,8 +35,8 @@ INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.VOLATILE)
 class AudioTopic:
     """Subscribes to the audio that there is: `on_message` gets each message with its kind.
 
-    It listens to the first kind that is installed, and goes over to another one that is published, where the first is
-    not, until the first message comes: from then on it stays with what it hears.
+    It listens to the first kind that is installed, and where that is not published, goes over to the first that is.
+    What it hears, it leaves only for a better kind: one with stamps for one without, say.
     """
 
     def __init__(self, node: RunnableNode, wanted: str, on_message: Callable[[AudioKind, Any], None]) -> None:
@@ -44,7 +44,8 @@ class AudioTopic:
         self._node = node
         self._kinds = installed_kinds(wanted)
         self._on_message = on_message
-        self._heard = False
+        self.kind: AudioKind  # that it listens to
+        self._heard = False  # whether anything has come of that
         self._seen: AudioKind | None = None  # at the last look
         self._subscription = None
         self._listen(self._kinds[0])
@@ -78,22 +79,19 @@ class AudioTopic:
             self._heard = True
             self._on_message(kind, message)
 
-        self._kind = kind
+        self.kind, self._heard = kind, False
         self._subscription = self._node.create_subscription(kind.message_type(), kind.topic, on_message, AUDIO_QOS)
 
     def _look(self) -> None:
         """Two looks must agree, as the topics of one source are not found all at once."""
-        if self._heard:
-            self._timer.cancel()
-            return
-        there = [kind for kind in self._kinds if kind.type_name in self._types(kind.topic)]
-        best = there[0] if there else None
-        if best is not None and best is self._seen and best is not self._kind:
+        better = self._kinds[: self._kinds.index(self.kind)] if self._heard else self._kinds
+        best = next((kind for kind in better if kind.type_name in self._types(kind.topic)), None)
+        if best is not None and best is self._seen and best is not self.kind:
             self._go_over_to(best)
         self._seen = best
 
     def _go_over_to(self, kind: AudioKind) -> None:
-        before = self._kind
+        before = self.kind
         try:
             self._listen(kind)
         except RuntimeError as error:  # rcl's: DDS lets a process have one type a topic, and a node beside has another
@@ -134,7 +132,8 @@ class AudioInput:
         self._watch = node.create_timer(1.0, self._on_watch)
 
     def _on_info(self, message: Any) -> None:
-        self._take(self.intake.describe(from_audio_info(message)))
+        if self.topic.kind.info:
+            self._take(self.intake.describe(from_audio_info(message)))
 
     def _on_audio(self, kind: AudioKind, message: Any) -> None:
         self._last_audio = time.monotonic()

@@ -170,6 +170,18 @@ def test_of_two_topics_that_with_stamps_is_taken(open_bench, samples):
     is_heard(bench, samples[:, :2])
 
 
+def test_audio_with_stamps_is_taken_though_that_without_came_first(open_bench, samples):
+    bench = open_bench()
+    bare = bench.publisher(AudioData, "audio")
+    bare.publish(AudioData(data=array.array("B", bytes(640))))
+    bench.wait(lambda: bench.input.topic._heard)
+    audio = bench.publisher(AudioDataStamped, "audio_stamped")
+    bench.describe()
+    play(audio, samples[:, :2])
+    assert is_heard(bench, samples[:, :2]).stamp_ns == START_NS
+    bench.wait(lambda: not bare.get_subscription_count())
+
+
 def test_what_cannot_be_listened_to_is_named(open_bench, monkeypatch):
     bench = open_bench()
     bench.mouth.create_publisher(String, "audio", 1)
@@ -183,6 +195,19 @@ def test_what_cannot_be_listened_to_is_named(open_bench, monkeypatch):
 def test_types_that_are_not_installed_are_refused_at_the_start(open_bench):
     with pytest.raises(AudioError, match=r"no audio messages \(hark_msgs/msg/HarkWave\) are installed here"):
         open_bench(audio_type="HarkWave")
+
+
+def test_of_audio_whose_info_comes_late_the_newest_window_is_heard(open_bench, samples):
+    bench = open_bench()
+    audio = bench.publisher(AudioDataStamped, "audio_stamped")
+    long = np.concatenate([samples, samples, samples])[:, :2]
+    play(audio, long)
+    bench.wait(lambda: len(bench.input.intake._waiting) == len(range(0, len(long), CHUNK)))
+    bench.describe()
+    bench.wait(lambda: bench.windows)
+    n_windows = 1 + (len(long) - FRONT_END.window_samples) // (RATE // 2)
+    assert bench.input.intake.counts.windows == n_windows > 3
+    assert [window.stamp_ns for window, _ in bench.windows] == [START_NS + (n_windows - 1) * SECOND // 2]
 
 
 def test_a_last_chunk_whose_stamp_is_off_is_heard_when_nothing_follows(open_bench, samples, monkeypatch):

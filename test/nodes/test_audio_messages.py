@@ -5,19 +5,25 @@ fields that their packages document, in the array types that rclpy gives.
 """
 
 import array
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
+from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.graphs import AUDIO_TYPES
 from seld_overlap_ros.nodes import audio_messages
 from seld_overlap_ros.nodes.audio_messages import ARRAYS, AUDIO_KINDS, FRAME_FORMATS
+from seld_overlap_ros.streaming.intake import Intake
+from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import (
     SAMPLE_FORMATS,
     AudioError,
@@ -123,6 +129,49 @@ def test_what_the_player_writes_is_read_back(samples, sample_format):
     assert (chunk.stamp_ns, chunk.frame_id, chunk.described) == (STAMP_NS, "head", None)
     assert bytes(chunk.data) == encode(samples, sample_format)
     assert audio_messages.from_audio_info(audio_messages.to_audio_info(audio)) == (4, 48000, sample_format, "wave")
+
+
+FLAGS = st.sampled_from([*ARRAYS, 0, -1, 4, 2**31 - 1])
+NUMBERS = st.sampled_from([2, 2, 2, 0, 1, 3, 2**32 - 1, 2**31 - 1])
+RATES = st.sampled_from([16000, 16000, 48000, 0, 3, 2**31 - 1])
+BYTES = st.binary(max_size=64).map(lambda data: array.array("B", data))
+FLOATS = st.lists(st.floats(width=32), max_size=20).map(lambda values: array.array("f", values))
+INTS = st.lists(st.integers(-128, 127), max_size=20)
+HEADERS = st.builds(Header, stamp=st.builds(Time, sec=st.integers(-(2**31), 2**31 - 1),
+                                            nanosec=st.integers(0, 2**32 - 1)), frame_id=st.text(max_size=3))
+built = partial(st.builds, SimpleNamespace)
+MESSAGES = {
+    "AudioStamped": built(header=HEADERS, audio=built(
+        info=built(format=FLAGS, channels=NUMBERS, rate=RATES, chunk=NUMBERS),
+        audio_data=built(float32_data=FLOATS, int32_data=INTS.map(lambda x: array.array("i", x)),
+                         int16_data=INTS.map(lambda x: array.array("h", x)),
+                         int8_data=INTS.map(lambda x: array.array("b", x)), uint8_data=BYTES))),
+    "AudioFrame": built(header=HEADERS, format=st.sampled_from([*FRAME_FORMATS, "", "x"]), channel_count=NUMBERS,
+                        sampling_frequency=RATES, frame_sample_count=NUMBERS, data=BYTES),
+    "RawAudio": built(timestamp=HEADERS.map(lambda header: header.stamp),
+                      format=st.sampled_from(["pcm-s16", "", "opus"]), sample_rate=RATES,
+                      number_of_channels=NUMBERS, data=BYTES),
+    "HarkWave": built(header=HEADERS, count=st.integers(-(2**31), 2**31 - 1), nch=NUMBERS, length=NUMBERS,
+                      data_bytes=NUMBERS, src=st.lists(built(wavedata=FLOATS), max_size=3)),
+    "AudioDataStamped": built(header=HEADERS, audio=built(data=BYTES)),
+    "AudioData": built(data=BYTES),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+@given(data=st.data())
+@settings(deadline=None, max_examples=100)
+def test_whatever_a_message_holds_it_is_taken_or_refused_in_a_sentence(name, data):
+    said = []
+    intake = Intake(FrontEnd(n_frames=15), 2, 0.25, Notices(said.append, clock=lambda: 1e9 * len(said)))
+    intake.describe(Description(2, 16000, "S16LE"))
+    for message in data.draw(st.lists(MESSAGES[name], max_size=20)):
+        n_said, n_refused = len(said), intake.counts.refused
+        try:
+            intake.push(KINDS[name].read(message, TOLD))
+        except AudioError as error:
+            intake.refuse(error)
+        assert intake.counts.refused == n_refused or len(said) > n_said
 
 
 def with_only(monkeypatch, *names):
