@@ -28,6 +28,9 @@ class Sentences(typer.core.TyperGroup):
             raise typer.Exit(2) from error
 
 
+Limit = Annotated[Optional[int], typer.Option(min=1, help="Only the first so many mixtures, for a quick trial.")]
+Batch = Annotated[int, typer.Option(min=1, help="Mixtures that go through the networks together.")]
+
 app = typer.Typer(cls=Sentences, no_args_is_help=True, add_completion=False, help=__doc__.split(".")[0] + ".")
 app.add_typer(data_app, name="data")
 
@@ -119,17 +122,15 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and 
 @app.command()
 def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a file.")] = "overlap",
           mixtures: Annotated[Path, typer.Option(help="Stored mixtures.")] = Path("data/mixtures/test"),
-          limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first so many.")] = None) -> None:
+          limit: Limit = None, batch: Batch = 8) -> None:
     """Score a model on stored mixtures: the paper's count, and what lies behind it, as JSON."""
-    from dataclasses import replace
-
-    from seld_overlap_ros.evaluation.scores import score as score_all
-    from seld_overlap_ros.hearing import Hearing
+    from seld_overlap_ros.evaluation.outcomes import evaluate, piece
+    from seld_overlap_ros.evaluation.scores import all_scores
+    from seld_overlap_ros.memory import keep_freed_memory
     from seld_overlap_ros.models.checkpoint import load_model
     from seld_overlap_ros.simulation.store import MixtureStore
 
-    store = MixtureStore.load(mixtures)
-    store = replace(store, truth=store.truth[:limit])
-    hearing = Hearing(load_model(model), always_strongest=True)  # every mixture holds a sound
-    scores = score_all(hearing, store, bar("mixtures"))
-    typer.echo(json.dumps(scores.to_dict(), indent=2))
+    keep_freed_memory()
+    system = load_model(model)
+    outcomes = evaluate(system, piece(MixtureStore.load(mixtures), 0, limit), batch, bar("mixtures"))
+    typer.echo(json.dumps(all_scores(outcomes, system.config.azimuths, system.config.front_end.window_s), indent=2))

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is import
 NEEDS = {
     "lightning": ["training", "data/test_own_classes.py"],
     "pyroomacoustics": ["simulation", "test_hearing.py", "training", "data/test_own_classes.py"],
-    "torchmetrics": ["training", "evaluation/test_scores.py"],
+    "torchmetrics": ["training", *(f"evaluation/test_{name}.py" for name in ("capi", "outcomes", "scores", "table1"))],
     "matplotlib": ["test_data_card.py"],
 }
 missing = [module for module in NEEDS if find_spec(module) is None]

@@ -1,84 +1,165 @@
-"""How well a system hears stored mixtures: the paper's count, and what lies behind it (reference spec, "Table 1")."""
+"""Scores, counted from outcomes: the paper's count and what lies behind it (reference spec, "Table 1").
+
+Shares lie in [0, 1]. Their 95 % intervals are Wilson's; comparisons are McNemar's, exact.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
+from scipy.stats import binomtest
 
-from seld_overlap_ros.hearing import HeardSource, Hearing
+from seld_overlap_ros.evaluation.outcomes import Outcomes
+from seld_overlap_ros.evaluation.seld import SEGMENT_S, SeldScores, in_segments, seld_scores
 from seld_overlap_ros.simulation.rooms import scene_rng
-from seld_overlap_ros.simulation.store import MixtureStore
+
+
+def interval95(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share; all of [0, 1] where nothing was tried."""
+    return tuple(map(float, binomtest(hits, n).proportion_ci(method="wilson"))) if n else (0.0, 1.0)
+
+
+def drawn(outcomes: Outcomes) -> np.ndarray:
+    """The paper's count has one source a mixture (S,) bool, drawn once and for all: the same for every system."""
+    chosen = np.zeros(len(outcomes.mixture), bool)
+    for first in np.flatnonzero(np.diff(outcomes.mixture, prepend=-1)):  # of each mixture
+        chosen[first + scene_rng("count", outcomes.mixture[first]).integers(outcomes.n_sources[first])] = True
+    return chosen
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Shares in [0, 1], except the SI-SDR improvement [dB], which is NaN when no source was found."""
+class Paired:
+    """A system against another on the same items."""
 
-    n_mixtures: int
-    count: float  # one source a mixture, drawn once: its direction is asked and its class right, the paper's n/1000
-    all_sources: float  # the same over every source
-    class_given_direction: float  # class accuracy of the sources whose direction was asked
-    direction_precision: float
-    direction_recall: float
-    direction_f1: float
-    si_sdr_improvement: float  # mean over the sources whose direction was asked [dB]
-
-    def to_dict(self) -> dict:
-        """Plain values, for JSON."""
-        return asdict(self)
+    gain: float  # share right minus the other's
+    p: float  # McNemar's test, two-sided, exact
+    only_first: int  # right where the other is wrong
+    only_second: int
 
 
-@dataclass(frozen=True)
-class _Source:
-    """How one true source fared."""
+def compare(first: np.ndarray, second: np.ndarray) -> Paired:
+    """McNemar's paired test of hits (N,) bool against the other system's."""
+    only_first, only_second = int(np.sum(first & ~second)), int(np.sum(second & ~first))
+    discordant = only_first + only_second
+    p = float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
+    return Paired((only_first - only_second) / len(first), p, only_first, only_second)
 
-    found: bool
-    named: bool
-    gain_db: float  # SI-SDR of the separated signal over that of the mixture; NaN if not found
+
+def group_scores(outcomes: Outcomes, chosen: np.ndarray) -> dict:
+    """Scores of some of the sources (S,) bool."""
+    n = int(chosen.sum())
+    hits = int(outcomes.named[chosen].sum())
+    right = outcomes.label[chosen]
+    return {
+        "n": n,
+        "accuracy": mean(outcomes.named[chosen]),
+        "ci95": interval95(hits, n),
+        "found": mean(outcomes.found[chosen]),
+        "given_direction": mean(outcomes.said_given_direction[chosen] == right),
+        "ceiling": mean(outcomes.said_clean[chosen] == right),
+        "si_sdri": mean(outcomes.si_sdri[chosen]),
+    }
 
 
-def score(hearing: Hearing, store: MixtureStore, track: Callable[[Iterable], Iterable] = iter) -> Scores:
-    """Score a system on every mixture of a store. `track` wraps the iterable of indices (progress bars).
+def direction_scores(outcomes: Outcomes) -> dict:
+    """Precision, recall and F1 of the asked directions, and the share of mixtures whose set is exactly right."""
+    asked, true = outcomes.asked, outcomes.true
+    hits = int(np.sum(asked & true))
+    return {
+        "f1": 2 * hits / max(int(asked.sum() + true.sum()), 1),
+        "precision": hits / max(int(asked.sum()), 1),
+        "recall": hits / max(int(true.sum()), 1),
+        "exact": mean((asked == true).all(axis=1)),
+    }
 
-    Raises ValueError if the store holds classes that the system does not know.
+
+def seld(outcomes: Outcomes, azimuths: Sequence[float], window_s: float) -> SeldScores:
+    """SELD scores, each answer at the centre of its direction and in the segments in which its signal sounds."""
+    per_clip = math.ceil(window_s / SEGMENT_S)
+    true = in_segments(outcomes.mixture, outcomes.label, outcomes.azimuth, outcomes.onset_s, outcomes.end_s, per_clip)
+    clip, direction = np.nonzero(outcomes.asked)
+    start_s, end_s = outcomes.heard_s[clip, direction].T
+    said, azimuth = outcomes.said[clip, direction], np.array(azimuths)[direction]
+    heard = in_segments(clip, said, azimuth, start_s, end_s, per_clip)
+    return seld_scores(true, heard)
+
+
+def by_sources(outcomes: Outcomes) -> dict[str, dict]:
+    """Scores by the number of sources in the mixture."""
+    return {str(k): group_scores(outcomes, outcomes.n_sources == k) for k in np.unique(outcomes.n_sources)}
+
+
+def by_room(outcomes: Outcomes, t60: Mapping[str, float]) -> dict[str, dict]:
+    """Scores of anechoic mixtures and of those in rooms, by the rooms' T60 [s]; thirds of the rooms if all have echo.
+
+    Empty where the T60 of a room is not known.
     """
-    labels = hearing.config.labels
-    unknown = {event["label"] for truth in store.truth for event in truth["events"]} - set(labels)
-    if unknown:
-        raise ValueError(f"the model does not know {', '.join(sorted(unknown))}: score it on mixtures of its classes")
-    drawn, every, n_heard = [], [], 0
-    for index in track(range(len(store))):
-        scene = store[index]
-        heard = hearing(scene.mixture)
-        sources = [
-            _fare(scene.mixture[0], stem, event.direction, labels.index(event.label), heard)
-            for stem, event in zip(scene.stems, scene.events, strict=True)
-        ]
-        drawn.append(sources[scene_rng("count", index).integers(len(sources))].named)
-        every += sources
-        n_heard += len(heard)
-    found = [source for source in every if source.found]
-    precision, recall = len(found) / max(n_heard, 1), len(found) / len(every)
-    return Scores(
-        n_mixtures=len(store),
-        count=float(np.mean(drawn)),
-        all_sources=float(np.mean([source.named for source in every])),
-        class_given_direction=float(np.mean([source.named for source in found])) if found else 0.0,
-        direction_precision=precision,
-        direction_recall=recall,
-        direction_f1=2 * precision * recall / max(precision + recall, 1e-9),
-        si_sdr_improvement=float(np.mean([source.gain_db for source in found])) if found else float("nan"),
-    )
+    if not set(outcomes.room.tolist()) <= set(t60):
+        return {}
+    of_source = np.array([t60[room] for room in outcomes.room.tolist()])[outcomes.mixture]  # (S,)
+    if (of_source == 0).any():
+        groups = {"anechoic": of_source == 0, "rooms": of_source > 0}
+    else:
+        low, high = np.quantile([t60[room] for room in np.unique(outcomes.room)], (1 / 3, 2 / 3))
+        short, long = of_source <= low, of_source > high
+        groups = {f"T60 up to {low:.2f} s": short, f"{low:.2f} to {high:.2f} s": ~short & ~long,
+                  f"above {high:.2f} s": long}
+    return {name: group_scores(outcomes, chosen) for name, chosen in groups.items() if chosen.any()}
 
 
-def _fare(mixture: np.ndarray, stem: np.ndarray, direction: int, label: int, heard: list[HeardSource]) -> _Source:
-    answer = next((source for source in heard if source.direction == direction), None)
-    if answer is None:
-        return _Source(False, False, float("nan"))
-    separated, before, target = (torch.from_numpy(np.ascontiguousarray(x)) for x in (answer.samples, mixture, stem))
-    gain_db = float(si_sdr(separated, target) - si_sdr(before, target))
-    return _Source(True, int(answer.class_scores.argmax()) == label, gain_db)
+def confusion(outcomes: Outcomes, n_classes: int) -> np.ndarray:
+    """How often which class (row) was given which name (column), of the sources that were found: (C, C)."""
+    counts = np.zeros((n_classes, n_classes), int)
+    np.add.at(counts, (outcomes.label[outcomes.found], outcomes.said_of_source[outcomes.found]), 1)
+    return counts
+
+
+def largest_confusions(counts: np.ndarray, labels: Sequence[str], n_largest: int = 15) -> list[dict]:
+    """The wrong names that were given most often, from a confusion matrix (C, C)."""
+    wrong = Counter({(true, said): int(counts[true, said]) for true, said in np.argwhere(counts) if true != said})
+    return [{"true": labels[true], "said": labels[said], "n": n} for (true, said), n in wrong.most_common(n_largest)]
+
+
+def recall(outcomes: Outcomes, labels: Sequence[str]) -> dict[str, float]:
+    """Share of each class's sources that were found and named; classes without a source are left out."""
+    return {labels[c]: mean(outcomes.named[outcomes.label == c]) for c in np.unique(outcomes.label)}
+
+
+def mean(values: np.ndarray) -> float | None:
+    """Mean of what is not NaN; None where nothing is."""
+    values = np.asarray(values, float)
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else None
+
+
+def all_scores(outcomes: Outcomes, azimuths: Sequence[float], window_s: float,
+               t60: Mapping[str, float] | None = None) -> dict:
+    """Everything that is counted from the outcomes of one system on one set of mixtures, as plain values for JSON.
+
+    `count` is the paper's, one source a mixture; the groups are over all sources. SI-SDR and SDR improvement in dB.
+    """
+    scores = seld(outcomes, azimuths, window_s)
+    return {
+        "n_mixtures": len(outcomes),
+        "count": group_scores(outcomes, drawn(outcomes)),
+        "all_sources": group_scores(outcomes, np.ones(len(outcomes.label), bool)),
+        "by_sources": by_sources(outcomes),
+        "by_room": by_room(outcomes, t60 or {}),
+        "direction": direction_scores(outcomes),
+        "capi_sdri": mean(outcomes.capi_sdri),
+        "seld": {
+            "er20": none_for_nan(scores.error_rate),
+            "f20": none_for_nan(scores.f),
+            "le_deg": none_for_nan(math.degrees(scores.localization_error)),
+            "lr": none_for_nan(scores.localization_recall),
+        },
+    }
+
+
+def none_for_nan(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value

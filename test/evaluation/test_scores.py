@@ -1,79 +1,121 @@
-"""Scores: a perfect listener, a deaf one, and one that is right in half of what it says."""
+"""Scores of outcomes made up by hand: a perfect listener, a deaf one, and some in between."""
+
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from tiny_mixtures import CONFIG, LABELS, Said, make_outcomes
 
-from seld_overlap_ros.config import SystemConfig
-from seld_overlap_ros.evaluation.scores import score
-from seld_overlap_ros.hearing import HeardSource
+from seld_overlap_ros.evaluation.outcomes import concatenate
+from seld_overlap_ros.evaluation.scores import (
+    all_scores,
+    by_room,
+    by_sources,
+    compare,
+    confusion,
+    direction_scores,
+    drawn,
+    group_scores,
+    interval95,
+    largest_confusions,
+    recall,
+)
 from seld_overlap_ros.simulation.rooms import scene_rng
-from seld_overlap_ros.simulation.store import FULL_SCALE, MixtureStore
 
-LABELS = ("a", "b")
-CONFIG = SystemConfig(labels=LABELS)
-N = 4000
-
-
-@pytest.fixture(scope="module")
-def store() -> MixtureStore:
-    """Four mixtures of two sources, in directions 1 (a) and 5 (b)."""
-    stems = scene_rng("scores").integers(-3000, 3000, (4, 3, N)).astype(np.int16)
-    stems[:, 2] = 0
-    mixtures = np.repeat(stems.sum(axis=1, dtype=np.int16)[:, None], 8, axis=1)
-    events = [
-        {"label": label, "azimuth": 0.0, "direction": d, "onset_s": 0, "duration_s": 1, "clip": ""}
-        for label, d in (("a", 1), ("b", 5))
-    ]
-    truth = {"snr_db": 15.0, "room": "r", "events": events}
-    return MixtureStore(CONFIG.array, CONFIG.azimuths, LABELS, mixtures, stems, [truth] * 4)
+TWO = {1: 0, 5: 1}  # class 0 in direction 1, class 1 in direction 5
+PERFECT = make_outcomes(*[Said(TWO, TWO)] * 4)
+DEAF = make_outcomes(*[Said(TWO, {})] * 4)
 
 
-class Listener:
-    """Says what a function of the true stems (2, n) tells it to say."""
-
-    config = CONFIG
-
-    def __init__(self, store, say):
-        self.store, self.say, self.index = store, say, -1
-
-    def __call__(self, mixture):
-        self.index += 1
-        return self.say(self.store.stems[self.index, :2].astype(np.float32) / FULL_SCALE)
+def scores(outcomes, **t60):
+    return all_scores(outcomes, CONFIG.azimuths, CONFIG.front_end.window_s, t60)
 
 
-def heard(direction: int, label: int, samples: np.ndarray) -> HeardSource:
-    return HeardSource(direction, 1.0, np.eye(2)[label], np.zeros((256, 256), np.float32), samples)
+def test_a_perfect_listener():
+    found = scores(PERFECT)
+    assert found["n_mixtures"] == 4
+    assert found["count"]["accuracy"] == found["all_sources"]["accuracy"] == found["direction"]["f1"] == 1
+    assert found["direction"]["exact"] == 1
+    assert found["all_sources"]["si_sdri"] == 10
+    assert (found["seld"]["er20"], found["seld"]["f20"], found["seld"]["lr"]) == (0, 1, 1)
+    assert found["seld"]["le_deg"] == pytest.approx(0)
 
 
-def test_a_perfect_listener(store):
-    scores = score(Listener(store, lambda s: [heard(1, 0, s[0]), heard(5, 1, s[1])]), store)
-    assert scores.n_mixtures == 4
-    assert scores.count == scores.all_sources == scores.class_given_direction == scores.direction_f1 == 1
-    assert scores.si_sdr_improvement > 50
+def test_a_deaf_listener_has_no_si_sdr_and_its_scores_are_json():
+    found = json.loads(json.dumps(scores(DEAF), allow_nan=False))
+    assert found["count"]["accuracy"] == found["all_sources"]["accuracy"] == found["direction"]["f1"] == 0
+    assert found["all_sources"]["si_sdri"] is None
+    assert found["all_sources"]["ceiling"] == found["all_sources"]["given_direction"] == 1
+    assert (found["seld"]["er20"], found["seld"]["f20"]) == (1, 0)
 
 
-def test_a_deaf_listener(store):
-    scores = score(Listener(store, lambda s: []), store)
-    assert scores.count == scores.all_sources == scores.direction_f1 == scores.class_given_direction == 0
-    assert np.isnan(scores.si_sdr_improvement)
+def test_directions_one_right_one_missed_one_invented():
+    assert direction_scores(make_outcomes(Said(TWO, {1: 0, 2: 1}))) == {
+        "f1": 0.5, "precision": 0.5, "recall": 0.5, "exact": 0.0}
 
 
-def test_one_direction_of_two_one_false_alarm_and_the_mixture_as_it_came(store):
-    scores = score(Listener(store, lambda s: [heard(1, 0, s.sum(axis=0)), heard(2, 1, s[1])]), store)
-    assert scores.all_sources == scores.direction_precision == scores.direction_recall == scores.direction_f1 == 0.5
-    assert scores.class_given_direction == 1
-    assert scores.si_sdr_improvement == pytest.approx(0, abs=1e-3)
+def test_the_count_draws_one_source_a_mixture_the_same_for_every_system():
+    assert drawn(PERFECT).sum() == 4
+    assert (drawn(PERFECT) == drawn(DEAF)).all()
+    which = [scene_rng("count", index).integers(2) for index in range(4)]
+    assert drawn(PERFECT).reshape(4, 2).argmax(axis=1).tolist() == which
 
 
-def test_the_drawn_source_decides_the_count_and_a_wrong_class_is_no_hit(store):
-    scores = score(Listener(store, lambda s: [heard(1, 0, s[0]), heard(5, 0, s[1])]), store)
-    drawn = [scene_rng("count", index).integers(2) for index in range(4)]
-    assert scores.count == np.mean([which == 0 for which in drawn])
-    assert scores.class_given_direction == 0.5
+def test_the_count_of_a_store_is_that_of_its_parts_put_together():
+    whole = concatenate([PERFECT, make_outcomes(Said({0: 2}, {0: 2}))])
+    assert whole.mixture.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4]
+    assert drawn(whole)[:8].tolist() == drawn(PERFECT).tolist()
 
 
-def test_classes_that_the_system_does_not_know_are_named(store):
-    listener = Listener(store, lambda s: [])
-    listener.config = SystemConfig(labels=("a", "c"))
-    with pytest.raises(ValueError, match="does not know b"):
-        score(listener, store)
+def test_a_right_direction_with_a_wrong_class_is_found_and_not_named():
+    found = group_scores(make_outcomes(Said(TWO, {1: 2, 5: 1})), np.ones(2, bool))
+    assert (found["found"], found["accuracy"]) == (1, 0.5)
+
+
+def test_intervals_are_those_of_the_wilson_score():
+    low, high = interval95(730, 1000)  # p = .73, z = 1.96: centre (p + z2/2n) / (1 + z2/n), by hand
+    assert (low, high) == (pytest.approx(0.7016, abs=1e-4), pytest.approx(0.7566, abs=1e-4))
+    assert interval95(0, 0) == (0, 1)
+
+
+def test_a_paired_comparison_counts_where_the_two_differ():
+    first = np.array([True] * 10 + [False] * 2 + [True] * 20)
+    second = np.array([False] * 10 + [True] * 2 + [True] * 20)
+    paired = compare(first, second)
+    assert (paired.only_first, paired.only_second, paired.gain) == (10, 2, 8 / 32)
+    assert paired.p == pytest.approx(2 * (1 + 12 + 66) / 2**12)  # both tails of a fair coin, 0 to 2 of 12
+
+
+def test_systems_that_never_differ_are_the_same():
+    assert compare(np.ones(3, bool), np.ones(3, bool)).p == 1
+
+
+def test_split_by_number_of_sources():
+    split = by_sources(make_outcomes(Said({0: 0}, {0: 0}), Said(TWO, {1: 0})))
+    assert {k: (group["n"], group["accuracy"]) for k, group in split.items()} == {"1": (1, 1), "2": (2, 0.5)}
+
+
+def test_split_by_room_has_anechoic_apart():
+    both = concatenate([replace(PERFECT, room=np.full(4, "dry")), replace(DEAF, room=np.full(4, "wet"))])
+    split = by_room(both, {"dry": 0.0, "wet": 0.3})
+    assert {name: group["accuracy"] for name, group in split.items()} == {"anechoic": 1, "rooms": 0}
+
+
+def test_split_by_room_is_in_thirds_where_every_room_has_echo():
+    t60 = {"a": 0.2, "b": 0.3, "c": 0.4}
+    split = by_room(concatenate([replace(PERFECT, room=np.full(4, name)) for name in t60]), t60)
+    assert [group["n"] for group in split.values()] == [8, 8, 8]
+    assert next(iter(split)) == "T60 up to 0.27 s"
+
+
+def test_rooms_of_unknown_echo_are_not_split():
+    assert by_room(PERFECT, {}) == {}
+
+
+def test_confusions_and_recall_by_class():
+    outcomes = make_outcomes(*[Said(TWO, {1: 2, 5: 1})] * 3, Said(TWO, {5: 1}))
+    counts = confusion(outcomes, 3)
+    assert counts.tolist() == [[0, 0, 3], [0, 4, 0], [0, 0, 0]]
+    assert largest_confusions(counts, LABELS) == [{"true": "a", "said": "c", "n": 3}]
+    assert recall(outcomes, LABELS) == {"a": 0, "b": 1}
