@@ -143,7 +143,7 @@ def all_scores(outcomes: Outcomes, azimuths: Sequence[float], window_s: float,
     `count` is the paper's, one source a mixture; the groups are over all sources. SI-SDR and SDR improvement in dB.
     """
     scores = seld(outcomes, azimuths, window_s)
-    return {
+    return plain({
         "n_mixtures": len(outcomes),
         "count": group_scores(outcomes, drawn(outcomes)),
         "all_sources": group_scores(outcomes, np.ones(len(outcomes.label), bool)),
@@ -152,14 +152,20 @@ def all_scores(outcomes: Outcomes, azimuths: Sequence[float], window_s: float,
         "direction": direction_scores(outcomes),
         "capi_sdri": mean(outcomes.capi_sdri),
         "seld": {
-            "er20": none_for_nan(scores.error_rate),
-            "f20": none_for_nan(scores.f),
-            "le_deg": none_for_nan(math.degrees(scores.localization_error)),
-            "lr": none_for_nan(scores.localization_recall),
+            "er20": scores.error_rate,
+            "f20": scores.f,
+            "le_deg": math.degrees(scores.localization_error),
+            "lr": scores.localization_recall,
         },
-    }
+    })
 
 
-def none_for_nan(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if math.isnan(value) else value
+def plain(value: object) -> object:
+    """Any nesting of dicts, lists and numbers as JSON can hold it: five digits, and null for what is no number."""
+    if isinstance(value, Mapping):
+        return {key: plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value

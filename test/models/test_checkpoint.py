@@ -1,12 +1,29 @@
 """A checkpoint carries everything, and a strange one is refused in one sentence."""
 
+import json
+import resource
+import shutil
+import struct
+
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from seld_overlap_ros.config import SystemConfig
-from seld_overlap_ros.models.checkpoint import CheckpointError, load_model, read_training_record, save_model
+from seld_overlap_ros.hearing import Hearing
+from seld_overlap_ros.models import checkpoint
+from seld_overlap_ros.models.checkpoint import (
+    CheckpointError,
+    find_model,
+    load_model,
+    read_training_record,
+    save_model,
+    shipped_models,
+)
 from seld_overlap_ros.models.system import System
+from seld_overlap_ros.simulation.rooms import scene_rng
 
 
 @pytest.fixture()
@@ -47,14 +64,168 @@ def test_other_safetensors_are_refused(tmp_path):
         load_model(tmp_path / "other.safetensors")
 
 
-@pytest.mark.parametrize("config", ["{}", "[]", "not json", '{"labels": []}'])
-def test_bad_configuration_is_refused(tmp_path, config):
-    path = tmp_path / "bad.safetensors"
-    save_file({"a": torch.ones(1)}, path, {"format": "seld_overlap/1", "config": config})
-    with pytest.raises(CheckpointError, match="do not fit"):
+NOT_JSON = ["[]", "null", "not json", "[" * 100_000]
+BAD_VALUES = [
+    ("width", float("nan")), ("width", 10**400), ("width", "wide"), ("width", 1e-300), ("system", []), ("labels", 3),
+    ("labels", []), ("azimuths", [0.0, float("nan")]), ("azimuths", [0.0, float("inf")]), ("azimuths", []),
+    ("array", {"positions": []}), ("array", {"positions": [[0, 0, 10**400]] * 8}),
+    ("front_end", {"n_frames": float("inf")}), ("front_end", {"sample_rate": 16000, "n_mels": 64}),
+]  # fmt: skip
+
+
+def with_metadata(path, **changes: str) -> None:
+    """Write a file's metadata anew; None leaves an entry out."""
+    with safe_open(path, framework="pt") as file:
+        metadata = {**file.metadata(), **changes}
+    save_file(load_file(path), path, {name: value for name, value in metadata.items() if value is not None})
+
+
+@pytest.mark.parametrize("config", NOT_JSON, ids=lambda text: text[:10])
+def test_a_configuration_that_is_no_json_object_is_refused(saved, config):
+    path, _ = saved
+    with_metadata(path, config=config)
+    with pytest.raises(CheckpointError, match="its config is no JSON"):
         load_model(path)
 
 
-def test_unknown_name_says_what_there_is(tmp_path):
+@pytest.mark.parametrize(("name", "value"), BAD_VALUES, ids=lambda value: str(value)[:20])
+def test_a_configuration_with_a_bad_value_is_refused(saved, name, value):
+    path, system = saved
+    config = system.config.to_dict()
+    with_metadata(path, config=json.dumps(config | {name: value}))
+    with pytest.raises(CheckpointError, match="do not fit") as refusal:
+        load_model(path)
+    assert len(str(refusal.value)) < 400 and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("missing", ["config", "format"])
+def test_a_file_without_its_configuration_is_refused(saved, missing):
+    path, _ = saved
+    with_metadata(path, **{missing: None})
+    with pytest.raises(CheckpointError):
+        load_model(path)
+
+
+@pytest.mark.parametrize("front_end", [{"n_frames": 255}, {"n_frames": 512}, {"n_fft": 1024, "hop": 512}])
+def test_another_size_of_spectrogram_is_refused_at_load_and_not_at_the_first_window(saved, front_end):
+    path, system = saved
+    config = system.config.to_dict()
+    with_metadata(path, config=json.dumps(config | {"front_end": config["front_end"] | front_end}))
+    with pytest.raises(CheckpointError, match=r"built for \(256, 256\) bins and frames"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("record", NOT_JSON, ids=lambda text: text[:10])
+def test_a_training_record_that_is_no_json_object_is_refused(saved, record):
+    path, _ = saved
+    with_metadata(path, training=record)
+    with pytest.raises(CheckpointError, match="its training is no JSON"):
+        read_training_record(path)
+
+
+TENSOR = "ssc.layers.0.weight"
+SPOILT = {
+    "missing": (lambda tensors: tensors.pop(TENSOR), "is missing"),
+    "too much": (lambda tensors: tensors.update(more=torch.ones(1)), "'more' is too much"),
+    "shape": (lambda tensors: tensors.update({TENSOR: tensors[TENSOR][:1].contiguous()}), "of shape"),
+    "type": (lambda tensors: tensors.update({TENSOR: tensors[TENSOR].double()}), "is F64 of shape"),
+    "integers": (lambda tensors: tensors.update({TENSOR: tensors[TENSOR].to(torch.int64)}), "is I64 of shape"),
+    "8 bits": (lambda tensors: tensors.update({TENSOR: tensors[TENSOR].to(torch.float8_e5m2)}), "is F8_E5M2 of shape"),
+    "NaN": (lambda tensors: tensors[TENSOR].fill_(torch.nan), "no finite number"),
+    "infinite": (lambda tensors: tensors[TENSOR].view(-1)[:1].fill_(torch.inf), "no finite number"),
+    "variance": (lambda tensors: tensors["ssc.layers.1.running_var"].fill_(-1), "a variance below 0"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_weights_that_the_networks_cannot_use_are_refused(saved, how):
+    path, _ = saved
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    spoil, said = SPOILT[how]
+    spoil(tensors)
+    save_file(tensors, path, metadata)
+    with pytest.raises(CheckpointError, match=said):
+        load_model(path)
+
+
+def test_a_configuration_that_asks_for_much_memory_gets_none_of_it(saved):
+    path, system = saved
+    many = [float(k) for k in range(20_000)]  # 20,000 directions at full width: 4 GB of weights in SSL and SSS
+    with_metadata(path, config=json.dumps(system.config.to_dict() | {"width": 4, "azimuths": many}))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_model(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # [kB]
+
+
+def test_a_header_that_claims_to_be_huge_is_refused(tmp_path):
+    path = tmp_path / "huge.safetensors"
+    path.write_bytes(struct.pack("<Q", 90 * 2**20) + b"{" + b" " * 2**20)
+    with pytest.raises(CheckpointError, match="header claims more than"):
+        load_model(path)
+
+
+def works(path) -> bool:
+    """Whether a model loads and hears with finite numbers; False if it is refused. Anything else is an error."""
+    try:
+        system = load_model(path)
+    except CheckpointError:
+        return False
+    window = scene_rng("window").uniform(-1, 1, (8, system.config.front_end.window_samples)).astype(np.float32)
+    for source in Hearing(system, always_strongest=True)(window):
+        assert np.isfinite(source.class_scores).all() and np.isfinite(source.samples).all()
+    read_training_record(path)
+    return True
+
+
+def test_a_file_cut_off_anywhere_is_refused(saved):
+    path, _ = saved
+    whole = path.read_bytes()
+    for size in [0, 1, 7, 8, 9, *scene_rng("cuts").integers(0, len(whole), 60).tolist(), len(whole) - 1]:
+        path.write_bytes(whole[:size])
+        assert not works(path)
+
+
+@pytest.mark.parametrize("where", ["header", "weights"])
+def test_flipped_bits_give_a_refusal_or_a_model_that_works(saved, where):
+    path, _ = saved
+    whole = path.read_bytes()
+    header = 8 + struct.unpack("<Q", whole[:8])[0]
+    first, end = (0, header) if where == "header" else (header, len(whole))
+    outcomes = []
+    for trial in range(60 if where == "weights" else 200):
+        rng, flipped = scene_rng("flips", where, trial), bytearray(whole)
+        for at in rng.integers(first, end, rng.choice([1, 1, 3, 300])):
+            flipped[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        outcomes.append(works(path))
+    assert not all(outcomes) and (where == "header" or any(outcomes))
+
+
+def test_shipped_weights_are_those_that_the_list_names():
+    assert shipped_models()
+    for name in shipped_models():
+        assert find_model(name).is_file()
+
+
+def test_shipped_weights_that_were_changed_are_refused(tmp_path, monkeypatch):
+    for name in ("overlap.safetensors", "SHA256SUMS"):
+        shutil.copy(find_model("overlap").with_name(name), tmp_path)
+    monkeypatch.setattr(checkpoint, "_weights", lambda: tmp_path)
+    load_model("overlap")
+    changed = bytearray((tmp_path / "overlap.safetensors").read_bytes())
+    changed[-1] ^= 1
+    (tmp_path / "overlap.safetensors").write_bytes(changed)
+    with pytest.raises(CheckpointError, match="not the file that SHA256SUMS beside it names: install it again"):
+        load_model("overlap")
+    (tmp_path / "SHA256SUMS").unlink()
+    with pytest.raises(CheckpointError, match="SHA256SUMS"):
+        load_model("overlap")
+
+
+@pytest.mark.parametrize("name", ["no_such_model", "", ".", "\0", "x" * 5000, "weights/overlap"])
+def test_unknown_name_says_what_there_is(name):
     with pytest.raises(CheckpointError, match="shipped name"):
-        load_model("no_such_model")
+        load_model(name)
