@@ -134,3 +134,32 @@ def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a
     system = load_model(model)
     outcomes = evaluate(system, piece(MixtureStore.load(mixtures), 0, limit), batch, bar("mixtures"))
     typer.echo(json.dumps(all_scores(outcomes, system.config.azimuths, system.config.front_end.window_s), indent=2))
+
+
+@app.command()
+def table1(runs: Annotated[Optional[list[Path]], typer.Option(
+               help="Folder of one training, with SYSTEM.model.safetensors in it; repeat it for each seed.")] = None,
+           model: Annotated[Optional[list[str]], typer.Option(
+               help="Name of a shipped model, or a file; may be repeated. All shipped ones if no --runs.")] = None,
+           folder: DataFolder = Path("data"), name: str = "mixtures", limit: Limit = None, batch: Batch = 8,
+           out: Annotated[Path, typer.Option(help="Folder for results.json, results.md and its pictures.")] = Path(
+               "data/table1")) -> None:
+    """Evaluate the paper's four systems, and any beside them; started again, it goes on where it was."""
+    from seld_overlap_ros.evaluation.results_page import write_results
+    from seld_overlap_ros.evaluation.table1 import find_runs, load_exam
+    from seld_overlap_ros.evaluation.table1 import table1 as evaluate_all
+    from seld_overlap_ros.memory import keep_freed_memory
+
+    keep_freed_memory()
+    found, exam = find_runs(runs or [], model or []), load_exam(folder, name, limit)
+    write_results(evaluate_all(found, exam, folder / "table1" / "outcomes", batch, bar), out)
+    typer.echo((out / "results.md").read_text(encoding="utf-8"))
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Option(help="Folder of results.json and results.md.")] = Path("docs")) -> None:
+    """Write the page of results anew from its results.json, and keep what was written by hand."""
+    from seld_overlap_ros.evaluation.results_page import write_page
+
+    write_page(folder)
+    typer.echo(folder / "results.md")

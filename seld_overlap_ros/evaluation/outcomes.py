@@ -148,21 +148,20 @@ def evaluate(system: System, store: MixtureStore, batch: int = 8, track: Track =
                        for start in track(starts))
 
 
-def evaluate_saved(load: Callable[[], System], model_key: str, store: MixtureStore, folder: Path, batch: int = 8,
+def evaluate_saved(system: System, model_key: str, store: MixtureStore, folder: Path, batch: int = 8,
                    track: Track = iter) -> Outcomes:
     """As `evaluate`, but outcomes in `folder` are taken from there, and new ones are kept there part by part.
 
-    `load` is called only if something is missing; `model_key` names the model's weights (SHA-256). `track` wraps the
-    iterable of parts (progress bars).
+    `model_key` names the system's weights (SHA-256). `track` wraps the iterable of parts (progress bars).
     """
-    system, outcomes = None, []
+    check_fit(system.config, store)
+    outcomes = []
     for first in track(range(0, len(store), PART)):
         part = piece(store, first, first + PART)
         path = folder / f"{_key(model_key, part)}.npz"
         try:
             outcomes.append(Outcomes.load(path))
         except (ValueError, OSError, KeyError):  # not there yet, or cut off
-            system = system or load()
             outcomes.append(evaluate(system, part, batch))
             outcomes[-1].save(path)
     return concatenate(outcomes)

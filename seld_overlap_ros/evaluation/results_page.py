@@ -1,0 +1,222 @@
+"""`results.md`: what held and what did not, computed from `results.json`, with the table and the pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seld_overlap_ros.evaluation.plots import draw_all
+
+COMMAND = "seld-overlap table1"
+REPORT = "seld-overlap report"
+BEGIN, END = "<!-- written by hand from here: kept when the page is written again -->", "<!-- to here -->"
+NOTHING_YET = "(Nothing is written here yet.)"
+PAPER_GAIN, PAPER_COUNT = 0.033, 730  # overlap above cascade; overlap's n/1000
+SURE = 0.05  # p
+NEEDED_F1, NEEDED_SI_SDRI = 0.95, 8.0  # of the best system; [dB] on two-source mixtures
+PLUS_GOAL = 850  # n/1000
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence with its numbers, and whether it held; None where it could not be tried."""
+
+    held: bool | None
+    text: str
+
+
+def write_results(results: dict, folder: Path) -> None:
+    """Write `results.json`, and the page about it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_page(folder)
+
+
+def write_page(folder: Path) -> None:
+    """Write `results.md` and the pictures in `results/` from the folder's `results.json`; keep what is by hand.
+
+    Raises FileNotFoundError or ValueError that says what to do where there is no such file, or another.
+    """
+    path, page = folder / "results.json", folder / "results.md"
+    if not path.is_file():
+        raise FileNotFoundError(f"no results.json in {folder}: `{COMMAND} --out {folder}` writes it")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        pictures = draw_all(results, folder / "results")
+        text = page_text(results, pictures, by_hand(page))
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not what `{COMMAND}` writes ({error!r}): let it write the file anew") from error
+    page.write_text(text, encoding="utf-8")
+
+
+def by_hand(page: Path) -> str:
+    """What a person wrote between the markers of an earlier page."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if BEGIN not in text or END not in text:
+        return NOTHING_YET
+    return text.split(BEGIN, 1)[1].split(END, 1)[0].strip()
+
+
+def claims(results: dict) -> list[Claim]:
+    """What the paper and the project hope for, against the numbers."""
+    return [*_overlap_claims(results), *_best_claims(results)]
+
+
+def _overlap_claims(results: dict) -> list[Claim]:
+    paired = results["paired"].get("overlap_vs_cascade")
+    if paired is None:
+        return [Claim(None, "`overlap` against `cascade` was not tried: one of them is missing.")]
+    n = len(paired["gain"])
+    good = sum(gain >= PAPER_GAIN and p < SURE for gain, p in zip(paired["gain"], paired["p"], strict=True))
+    each = "; ".join(f"{_points(gain)}, {_p(p)}" for gain, p in zip(paired["gain"], paired["p"], strict=True))
+    found = [Claim(3 * good >= 2 * n, f"The paper's claim, `overlap` at least {100 * PAPER_GAIN:.1f} points above "
+                                      f"`cascade` (p < {SURE}): in {good} of {n} seeds ({each}; two in three are "
+                                      "asked for).")]
+    for pair in ("ssl_sss", "sss_ssc"):
+        gains = results["paired"].get(f"overlap_vs_{pair}", {}).get("gain", [])
+        if gains:
+            above = sum(gain > 0 for gain in gains)
+            found.append(Claim(above == len(gains), f"`overlap` above `{pair}`: in {above} of {len(gains)} seeds "
+                                                    f"({', '.join(map(_points, gains))})."))
+    return found
+
+
+def _best_claims(results: dict) -> list[Claim]:
+    name, best = results["best"]["system"], _best(results)
+    found = [
+        Claim(best["n_per_1000"] >= PAPER_COUNT, f"The best system in validation, `{name}` ({results['best']['run']}), "
+              f"reaches the paper's {PAPER_COUNT} per 1000: {best['n_per_1000']:.0f}."),
+        Claim(best["direction_f1"] >= NEEDED_F1, f"Its direction F1 is at least {_percent(NEEDED_F1)}: "
+                                                 f"{_percent(best['direction_f1'])}."),
+    ]
+    gain = best["si_sdri_two_sources"]
+    if gain is not None:
+        found.append(Claim(gain >= NEEDED_SI_SDRI, f"Its SI-SDR improvement on two-source mixtures is at least "
+                                                   f"{NEEDED_SI_SDRI:.0f} dB: {_number(gain, ' dB')}."))
+    if "plus" in results["systems"]:
+        count = results["systems"]["plus"]["n_per_1000"]
+        found.append(Claim(count >= PLUS_GOAL, f"`plus` reaches {PLUS_GOAL} per 1000: {count:.0f}."))
+    return found
+
+
+def _best(results: dict) -> dict:
+    return results["seeds"][results["best"]["index"]]["systems"][results["best"]["system"]]
+
+
+def page_text(results: dict, pictures: dict[str, str], why: str) -> str:
+    """The page in Markdown."""
+    mixtures, best = results["mixtures"], _best(results)
+    words = {True: "**held**", False: "**did not hold**", None: "**not tried**"}
+    return "\n".join([
+        "# Results", "",
+        f"Written by `{COMMAND}`, and again from `results.json` by `{REPORT}`; only what stands between the markers is "
+        "by hand.", "",
+        f"Trainings: {', '.join(seed['run'] for seed in results['seeds'])}. {mixtures['val']} validation and "
+        f"{mixtures['test']} test mixtures of {mixtures['classes']} classes; the test mixtures lie in "
+        f"{mixtures['rooms']} rooms. Clips and rooms of a split are in no other.", "",
+        "## What held", "",
+        *(f"- {words[claim.held]}: {claim.text}" for claim in claims(results)), "",
+        "## Why, as far as we know", "", BEGIN, "", why, "", END, "",
+        "## Table 1", "", *system_table(results), "",
+        "n/1000: one source of each validation mixture, drawn once; right if its direction is asked and its class "
+        "named. Accuracy: the same on the test mixtures, with its 95 % interval (Wilson); of several seeds, the means. "
+        "Given direction: SSL replaced by the truth. Ceiling: SSC on the clean source, which separation can hardly "
+        "exceed. The paper's figures are on its own data, which is not published.", "",
+        f"![{pictures['accuracy.png']}](results/accuracy.png)", "",
+        "## Seed by seed", "", *seed_table(results), "",
+        "p: McNemar's exact test on the same test mixtures.", "",
+        "## Directions, separation, events", "", *metric_table(results), "",
+        "SI-SDR improvement over the sources that were found. CAPI-SDRi as in DCASE 2026, task 4; ER, F, LE and LR as "
+        "in DCASE 2022 (20 degrees, segments of 1 s, mean over classes).", "",
+        "## By number of sources and by room", "", *group_table(results), "",
+        "All sources of the test mixtures; `found`: the direction was asked.", "",
+        f"![{pictures['by_sources.png']}](results/by_sources.png)", "",
+        f"![{pictures['gains.png']}](results/gains.png)", "",
+        f"## Classes of `{results['best']['system']}`", "", *class_lists(best), "",
+        f"![{pictures['confusion_matrix.png']}](results/confusion_matrix.png)", "",
+    ])  # fmt: skip
+
+
+def system_table(results: dict) -> list[str]:
+    """The paper's table, ours beside it."""
+    head = ("system", "seeds", "paper", "n/1000", "accuracy", "95 %", "given direction", "ceiling", "parameters",
+            "core hours")
+    return _table(head, (
+        (f"`{name}`", one["seeds"], _percent(results["paper"].get(name)), f"{one['n_per_1000']:.0f}",
+         _percent(one["accuracy_test"]), _interval(one["ci95"]), _percent(one["given_direction"]),
+         _percent(one["ceiling"]), f"{one['parameters'] / 1e6:.2f} M", _number(one["core_hours"]))
+        for name, one in results["systems"].items()))
+
+
+def seed_table(results: dict) -> list[str]:
+    """Accuracy of each run, and its gain over cascade."""
+    rows = []
+    for seed in results["seeds"]:
+        for name, one in seed["systems"].items():
+            paired = seed["paired"].get(f"{name}_vs_cascade")
+            rows.append((seed["run"], seed["seed"], f"`{name}`", f"{one['n_per_1000']:.0f}",
+                         _percent(one["accuracy_test"]), _interval(one["ci95"]), _percent(one["ceiling"]),
+                         _points(paired["gain"]) if paired else "", _p(paired["p"]) if paired else ""))
+    return _table(("run", "seed", "system", "n/1000", "accuracy", "95 %", "ceiling", "against cascade", "p"), rows)
+
+
+def metric_table(results: dict) -> list[str]:
+    """What stands beside the accuracy."""
+    head = ("system", "direction F1", "precision", "recall", "exact set", "SI-SDRi", "of two", "CAPI-SDRi", "ER20",
+            "F20", "LE", "LR")
+    return _table(head, (
+        (f"`{name}`", *(_percent(one["direction"][key]) for key in ("f1", "precision", "recall", "exact")),
+         *(_number(one[key], " dB") for key in ("si_sdri", "si_sdri_two_sources", "capi_sdri")),
+         _number(one["seld"]["er20"], digits=2), _percent(one["seld"]["f20"]), _number(one["seld"]["le_deg"], "°"),
+         _percent(one["seld"]["lr"]))
+        for name, one in results["systems"].items()))
+
+
+def group_table(results: dict) -> list[str]:
+    """Accuracy and what lies behind it in groups of the test mixtures."""
+    rows = []
+    for name, one in results["systems"].items():
+        groups = [(f"{k} source{'' if k == '1' else 's'}", group) for k, group in one["by_sources"].items()]
+        for title, group in [*groups, *one["by_room"].items()]:
+            rows.append((f"`{name}`", title, group["n"], _percent(group["accuracy"]), _interval(group["ci95"]),
+                         _percent(group["found"]), _percent(group["given_direction"]), _percent(group["ceiling"]),
+                         _number(group["si_sdri"], " dB")))
+    head = ("system", "mixtures", "sources", "accuracy", "95 %", "found", "given direction", "ceiling", "SI-SDRi")
+    return _table(head, rows)
+
+
+def class_lists(best: dict) -> list[str]:
+    """Best and worst classes, and the largest confusions."""
+    order = sorted(best["recall"].items(), key=lambda entry: -entry[1])
+    best_named, worst_named = (", ".join(f"{label} {100 * share:.0f} %" for label, share in own)
+                               for own in (order[:10], order[:-11:-1]))
+    wrong = ", ".join(f"{entry['true']} as {entry['said']} ({entry['n']})" for entry in best["confusions"])
+    return [f"Named most often: {best_named}.", "", f"Least often: {worst_named}.", "",
+            f"Taken for another: {wrong or 'none'}."]
+
+
+def _points(gain: float) -> str:
+    return f"{100 * gain:+.1f} points".replace("-", "−")
+
+
+def _p(p: float) -> str:
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _interval(limits: Sequence[float]) -> str:
+    return f"{100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
+
+
+def _number(value: float | None, unit: str = "", digits: int = 1) -> str:
+    return "" if value is None else f"{value:.{digits}f}{unit}".replace("-", "−")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence]) -> list[str]:
+    lines = [f"| {' | '.join('' if cell is None else str(cell) for cell in row)} |" for row in rows]
+    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines]

@@ -1,0 +1,234 @@
+"""Table 1 of the paper: its four systems, and any that stand beside them, on the same mixtures -> `results.json`.
+
+Shares lie in [0, 1]; SI-SDR and SDR improvements are in dB. A run is one training (one seed) of several systems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seld_overlap_ros import __version__
+from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.evaluation.outcomes import Outcomes, Track, evaluate_saved, piece
+from seld_overlap_ros.evaluation.scores import (
+    all_scores,
+    compare,
+    confusion,
+    drawn,
+    largest_confusions,
+    plain,
+    recall,
+)
+from seld_overlap_ros.models.checkpoint import find_model, load_model, read_training_record, sha256, shipped_models
+from seld_overlap_ros.simulation.rooms import RoomBank
+from seld_overlap_ros.simulation.store import MixtureStore
+
+PAPER = {"cascade": 0.697, "ssl_sss": 0.713, "sss_ssc": 0.710, "overlap": 0.730}
+N_COUNT = 1000  # validation mixtures of the paper's count
+SUFFIX = ".model.safetensors"
+GAIN_EDGES = np.arange(-20, 41, 2)  # of the distribution of SI-SDR improvements [dB]
+PAIRS = (("overlap", "ssl_sss"), ("overlap", "sss_ssc"))  # compared beside every system against cascade
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: its systems by name."""
+
+    name: str
+    models: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What every system is asked."""
+
+    val: MixtureStore
+    test: MixtureStore
+    t60: Mapping[str, float]  # of the test rooms [s]; empty where that is not known
+
+
+@dataclass(frozen=True)
+class Grade:
+    """How one system did."""
+
+    config: SystemConfig
+    parameters: int
+    record: dict  # of its training
+    val: Outcomes
+    test: Outcomes
+
+
+def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
+    """A run for each folder of `SYSTEM.model.safetensors`, and one of the shipped models or files that are named.
+
+    All shipped models where neither is given. Raises ValueError where there is nothing to evaluate.
+    """
+    runs = []
+    for folder in folders:
+        found = {path.name.removesuffix(SUFFIX): path for path in folder.glob(f"*{SUFFIX}")}
+        models = {name: found[name] for name in sorted(found, key=_in_order)}
+        if not models:
+            raise ValueError(f"no SYSTEM{SUFFIX} in {folder}: name the folder that `seld-overlap train` wrote")
+        runs.append(Run(folder.resolve().name, models))
+    if names or not folders:
+        paths = [find_model(name) for name in names or shipped_models()]
+        models = {path.name.split(".")[0]: path for path in paths}
+        if len(models) < len(paths):
+            raise ValueError("two models of one name: put those of each training in a folder and name it with --runs")
+        runs.append(Run("named" if names else "shipped", models))
+    return runs
+
+
+def load_exam(folder: Path, name: str, limit: int | None) -> Exam:
+    """The first N_COUNT validation mixtures and all test mixtures `name` of a data folder; fewer with a limit."""
+    val, test = (MixtureStore.load(folder / name / split) for split in ("val", "test"))
+    rooms = folder / "rooms" / "test"
+    t60 = {room.name: room.t60 for room in RoomBank.load(rooms).rooms} if (rooms / "rooms.json").is_file() else {}
+    return Exam(piece(val, 0, min(N_COUNT, limit or N_COUNT)), piece(test, 0, limit), t60)
+
+
+def grade(path: Path, exam: Exam, saved: Path, batch: int, bar: Callable[[str], Track]) -> Grade:
+    """Evaluate one model, or take what `saved` has of it. `bar` makes a progress bar with a title."""
+    system, key = load_model(path), sha256(path)
+    name = f"{path.parent.name}/{path.name.split('.')[0]}"
+    val = evaluate_saved(system, key, exam.val, saved, batch, bar(f"{name} val"))
+    test = evaluate_saved(system, key, exam.test, saved, batch, bar(f"{name} test"))
+    parameters = sum(parameter.numel() for parameter in system.parameters())
+    return Grade(system.config, parameters, read_training_record(path), val, test)
+
+
+def table1(runs: Sequence[Run], exam: Exam, saved: Path, batch: int, bar: Callable[[str], Track]) -> dict:
+    """The whole of `results.json`: plain values."""
+    graded = [{name: grade(path, exam, saved, batch, bar) for name, path in run.models.items()} for run in runs]
+    seeds = [seed_results(run.name, grades, exam.t60) for run, grades in zip(runs, graded, strict=True)]
+    return plain({
+        "version": __version__,
+        "mixtures": {"val": len(exam.val), "test": len(exam.test), "classes": len(exam.test.labels),
+                     "rooms": len({truth["room"] for truth in exam.test.truth})},
+        "paper": PAPER,
+        "systems": over_seeds(seeds),
+        "paired": paired_by_seed(seeds),
+        "seeds": seeds,
+        "best": best_results(seeds, graded),
+    })
+
+
+def over_seeds(seeds: Sequence[dict]) -> dict[str, dict]:
+    """Mean figures of each system; of an interval, the mean of its limits. Lists by class stay with the seeds."""
+    found = {}
+    for name in sorted({name for seed in seeds for name in seed["systems"]}, key=_in_order):
+        entries = [seed["systems"][name] for seed in seeds if name in seed["systems"]]
+        mean = {key: value for key, value in average(entries).items() if key not in ("recall", "confusions")}
+        found[name] = {"seeds": len(entries), **mean}
+    return found
+
+
+def paired_by_seed(seeds: Sequence[dict]) -> dict[str, dict]:
+    """Gain and p of each comparison, one a seed that has it."""
+    found = {}
+    for seed in seeds:
+        for pair, values in seed["paired"].items():
+            entry = found.setdefault(pair, {"gain": [], "p": []})
+            entry["gain"].append(values["gain"])
+            entry["p"].append(values["p"])
+    return found
+
+
+def seed_results(run: str, grades: Mapping[str, Grade], t60: Mapping[str, float]) -> dict:
+    """Figures of each system of a run, and the paired comparisons on the test mixtures' drawn sources."""
+    hits = {name: one.test.named[drawn(one.test)] for name, one in grades.items()}
+    pairs = [(name, "cascade") for name in grades if name != "cascade"] + list(PAIRS)
+    return {
+        "run": run,
+        "seed": next(iter(grades.values())).record.get("seed"),
+        "systems": {name: figures(name, grades[name], t60) for name in sorted(grades, key=_in_order)},
+        "paired": {f"{a}_vs_{b}": asdict(compare(hits[a], hits[b])) for a, b in pairs if a in hits and b in hits},
+    }
+
+
+def figures(name: str, one: Grade, t60: Mapping[str, float]) -> dict:
+    """Everything about one system of one run; `accuracy_test` is the paper's count on the test mixtures."""
+    azimuths, window_s = one.config.azimuths, one.config.front_end.window_s
+    val, test = all_scores(one.val, azimuths, window_s), all_scores(one.test, azimuths, window_s, t60)
+    count = test.pop("count")
+    return {
+        "n_per_1000": 1000 * val["count"]["accuracy"],
+        "n_per_1000_ci95": [1000 * limit for limit in val["count"]["ci95"]],
+        "accuracy_test": count["accuracy"],
+        "ci95": count["ci95"],
+        "given_direction": count["given_direction"],
+        "ceiling": count["ceiling"],
+        "direction_f1": test["direction"]["f1"],
+        "si_sdri": test["all_sources"]["si_sdri"],
+        "si_sdri_two_sources": test["by_sources"].get("2", {}).get("si_sdri"),
+        "parameters": one.parameters,
+        "core_hours": core_hours(name, one.record),
+        **test,
+        "recall": recall(one.test, one.config.labels),
+        "confusions": largest_confusions(confusion(one.test, len(one.config.labels)), one.config.labels),
+    }
+
+
+def best_results(seeds: Sequence[dict], graded: Sequence[Mapping[str, Grade]]) -> dict:
+    """What the pictures show of the system that is best in validation: confusion matrix, distribution of gains."""
+    every = [(i, name) for i, seed in enumerate(seeds) for name in seed["systems"]]
+    i, name = max(every, key=lambda which: seeds[which[0]]["systems"][which[1]]["n_per_1000"])
+    one = graded[i][name]
+    n_sources, gain = one.test.n_sources, np.clip(one.test.si_sdri, GAIN_EDGES[0], GAIN_EDGES[-1])
+    return {
+        "system": name,
+        "index": i,  # in `seeds`
+        "run": seeds[i]["run"],
+        "labels": list(one.config.labels),
+        "confusion": confusion(one.test, len(one.config.labels)),
+        "si_sdri_edges": GAIN_EDGES,
+        "si_sdri_by_sources": {
+            str(k): np.histogram(gain[(n_sources == k) & ~np.isnan(gain)], GAIN_EDGES)[0] for k in np.unique(n_sources)
+        },
+    }
+
+
+def core_hours(name: str, record: Mapping) -> float | None:
+    """What the stages behind a system cost, from the `minutes` and `cores` in its record; None if it lacks them."""
+    recorded = record.get("stages", {})
+    behind = [recorded[stage] for stage in stages_behind(name) or recorded if stage in recorded]
+    costs = [(stage.get("minutes"), stage.get("cores", record.get("cores"))) for stage in behind]
+    if not costs or any(None in cost for cost in costs):
+        return None
+    return sum(minutes * cores for minutes, cores in costs) / 60
+
+
+def stages_behind(name: str) -> list[str]:
+    """The stages whose weights one of the paper's systems came through; none for another name."""
+    from seld_overlap_ros.training.stages import INITIAL, SOURCES  # needs Lightning
+
+    found, pending = [], [stage for stage, _ in SOURCES.get(name, {}).values()]
+    while pending:
+        stage = pending.pop()
+        if stage not in found:
+            found.append(stage)
+            pending += [source[0] for source in INITIAL[stage].values() if source]
+    return found
+
+
+def average(entries: Sequence) -> object:
+    """Mean of the numbers in dicts and lists of the same form; of what is no number, or not of one form, the first."""
+    first = entries[0]
+    if isinstance(first, Mapping):
+        return {key: average([entry[key] for entry in entries]) for key in first
+                if all(key in entry for entry in entries)}
+    if isinstance(first, list) and all(len(entry) == len(first) for entry in entries):
+        return [average(values) for values in zip(*entries, strict=True)]
+    numbers = [entry for entry in entries if isinstance(entry, (int, float))]
+    if not numbers or all(number == first for number in entries):
+        return first
+    return float(np.mean(numbers))
+
+
+def _in_order(name: str) -> tuple:
+    """The paper's systems as in its table, then the others by name."""
+    return (list(PAPER).index(name) if name in PAPER else len(PAPER), name)

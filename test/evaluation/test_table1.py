@@ -1,0 +1,247 @@
+"""Table 1: from run folders and mixtures to results.json and its page, which says what held."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_mixtures import CONFIG, LABELS, Said, make_outcomes, make_store
+from typer.testing import CliRunner
+
+from seld_overlap_ros.cli import app
+from seld_overlap_ros.config import SYSTEMS
+from seld_overlap_ros.evaluation import table1 as module
+from seld_overlap_ros.evaluation.results_page import BEGIN, END, claims, write_page, write_results
+from seld_overlap_ros.evaluation.table1 import (
+    Exam,
+    Grade,
+    average,
+    core_hours,
+    find_runs,
+    seed_results,
+    stages_behind,
+    table1,
+)
+from seld_overlap_ros.models.checkpoint import CheckpointError, save_model
+from seld_overlap_ros.models.system import System
+
+RECORD = {"seed": 7, "stages": {stage: {"minutes": 30.0, "cores": 2} for stage in (
+    "ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap")}}
+SOURCES = [{0: "a"}, {1: "b", 3: "c"}, {2: "a", 4: "b", 7: "c"}]
+
+
+def make_run(folder: Path, seed: int, systems=SYSTEMS) -> Path:
+    for system in systems:
+        torch.manual_seed(seed)
+        save_model(folder / f"{system}.model.safetensors", System(replace(CONFIG, system=system)),
+                   RECORD | {"seed": seed})
+    return folder
+
+
+def write_store(folder: Path, store) -> None:
+    folder.mkdir(parents=True)
+    about = {"positions": store.array.positions, "azimuths": store.azimuths, "labels": store.labels}
+    (folder / "about.json").write_text(json.dumps(about))
+    for name in ("mixtures", "stems"):
+        np.save(folder / f"{name}.npy", getattr(store, name))
+    (folder / "truth.jsonl").write_text("\n".join(map(json.dumps, store.truth)) + "\n")
+
+
+def bar(title: str):
+    return iter
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A data folder: two validation and three test mixtures, and runs of two seeds."""
+    folder = tmp_path_factory.mktemp("data")
+    write_store(folder / "mixtures" / "val", make_store(SOURCES[:2], "val"))
+    write_store(folder / "mixtures" / "test", make_store(SOURCES, "test"))
+    for seed in (1, 2):
+        make_run(folder / f"run{seed}", seed)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(data) -> Path:
+    """The folder that the command leaves."""
+    runs = [part for seed in (1, 2) for part in ("--runs", str(data / f"run{seed}"))]
+    done = CliRunner().invoke(app, ["table1", *runs, "--folder", str(data), "--out", str(data / "out")])
+    assert done.exit_code == 0, done.output
+    return data / "out"
+
+
+@pytest.fixture()
+def results(out) -> dict:
+    return json.loads((out / "results.json").read_text())
+
+
+def test_results_hold_the_figures_of_each_system_and_seed(results):
+    assert list(results["systems"]) == list(SYSTEMS)
+    needed = {"n_per_1000", "accuracy_test", "ci95", "direction_f1", "si_sdri", "parameters", "core_hours", "ceiling"}
+    for entry in [results, *results["seeds"]]:
+        assert all(needed <= set(entry["systems"][system]) for system in SYSTEMS)
+    assert [(seed["run"], seed["seed"]) for seed in results["seeds"]] == [("run1", 1), ("run2", 2)]
+    assert all({"gain", "p"} <= set(seed["paired"]["overlap_vs_cascade"]) for seed in results["seeds"])
+    assert len(results["paired"]["overlap_vs_cascade"]["gain"]) == 2
+    assert results["mixtures"] == {"val": 2, "test": 3, "classes": 3, "rooms": 2}
+
+
+def test_figures_over_seeds_are_means(results):
+    each = [seed["systems"]["overlap"]["direction_f1"] for seed in results["seeds"]]
+    assert results["systems"]["overlap"]["direction_f1"] == pytest.approx(np.mean(each), rel=1e-4)
+
+
+def test_the_page_shows_the_papers_figures_beside_ours_and_pictures(out):
+    page = (out / "results.md").read_text()
+    for figure in ("69.7 %", "71.3 %", "71.0 %", "73.0 %"):
+        assert figure in page
+    for name in ("accuracy", "by_sources", "gains", "confusion_matrix"):
+        assert f"](results/{name}.png)" in page
+        with Image.open(out / "results" / f"{name}.png") as picture:
+            assert min(picture.size) > 200
+    assert str(out.parent) not in page + (out / "results.json").read_text()
+
+
+def test_a_second_run_takes_what_is_saved_and_comes_to_the_same(data, out, results, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("evaluated again")
+
+    monkeypatch.setattr("seld_overlap_ros.evaluation.outcomes.evaluate", refuse)
+    exam = module.load_exam(data, "mixtures", None)
+    runs = find_runs([data / "run1", data / "run2"], [])
+    assert json.loads(json.dumps(table1(runs, exam, data / "table1" / "outcomes", 8, bar))) == results
+
+
+def test_what_is_written_by_hand_stays(out):
+    page = out / "results.md"
+    text = page.read_text()
+    before, rest = text.split(BEGIN)
+    page.write_text(before + BEGIN + "\n\nBecause of the *weather*.\n\n" + END + rest.split(END)[1])
+    done = CliRunner().invoke(app, ["report", "--folder", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "Because of the *weather*." in page.read_text()
+    write_page(out)
+    assert page.read_text().count("Because of the *weather*.") == 1
+    page.write_text(text)
+
+
+def test_a_limit_asks_fewer_mixtures(data):
+    exam = module.load_exam(data, "mixtures", 1)
+    assert (len(exam.val), len(exam.test)) == (1, 1)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no json"])
+def test_a_strange_results_file_is_refused_in_one_sentence(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(ValueError, match="let it write the file anew"):
+        write_page(tmp_path)
+
+
+def test_a_page_without_results_says_how_to_make_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match="table1 --out"):
+        write_page(tmp_path)
+
+
+def graded(*right: int, record=RECORD) -> Grade:
+    """A system that was asked about 100 mixtures of one source and names so many of them."""
+    val, test = (make_outcomes(*[Said({1: 0}, {1: 0})] * n, *[Said({1: 0}, {1: 2})] * (100 - n)) for n in right)
+    return Grade(CONFIG, 1000, record, val, test)
+
+
+def results_of(*seeds: dict[str, Grade], **more) -> dict:
+    entries = [seed_results(f"run{i}", grades, {}) for i, grades in enumerate(seeds)]
+    return {"paper": module.PAPER, "mixtures": {"val": 100, "test": 100, "classes": 3, "rooms": 1}, "seeds": entries,
+            "systems": module.over_seeds(entries), "paired": module.paired_by_seed(entries),
+            "best": module.best_results(entries, seeds)}
+
+
+def test_gain_and_p_are_those_of_the_same_mixtures():
+    results = results_of({"cascade": graded(60, 60), "overlap": graded(70, 70)})
+    paired = results["seeds"][0]["paired"]["overlap_vs_cascade"]
+    assert (paired["gain"], paired["only_first"], paired["only_second"]) == (0.1, 10, 0)
+    assert paired["p"] == pytest.approx(2 / 2**10)
+    assert results["systems"]["overlap"]["n_per_1000"] == 700
+    assert results["paired"] == {"overlap_vs_cascade": {"gain": [0.1], "p": [paired["p"]]}}
+
+
+@pytest.mark.parametrize(("overlap", "held"), [((75, 75), True), ((75, 61), False)])
+def test_the_papers_claim_is_held_against_every_seed(overlap, held):
+    seeds = [{"cascade": graded(60, 60), "overlap": graded(60, n)} for n in overlap]
+    claim = claims(results_of(*seeds))[0]
+    assert claim.held == held
+    assert "+15.0 points, p < .001" in claim.text
+
+
+def test_the_best_system_is_that_of_validation_not_of_the_test():
+    results = results_of({"cascade": graded(80, 10), "overlap": graded(10, 90)})
+    assert results["best"]["system"] == "cascade"
+    held = {claim.text.split(",")[0]: claim.held for claim in claims(results)}
+    assert held["The best system in validation"] is True
+
+
+def test_without_both_systems_the_claim_is_not_tried():
+    assert claims(results_of({"overlap": graded(50, 50)}))[0].held is None
+
+
+def test_the_page_can_be_written_of_a_single_deaf_system(tmp_path):
+    deaf = make_outcomes(*[Said({1: 0}, {})] * 3)
+    results = results_of({"mine": Grade(CONFIG, 1000, {}, deaf, deaf)})
+    write_results(module.plain(results), tmp_path)
+    assert "| `mine` | 1 |  | 0 | 0.0 % |" in (tmp_path / "results.md").read_text()
+
+
+def test_a_system_costs_what_the_stages_behind_it_took():
+    assert set(stages_behind("sss_ssc")) == {"ssl", "sss", "ssc", "sss_ssc"}
+    assert core_hours("cascade", RECORD) == 3
+    assert core_hours("overlap", RECORD) == 6
+    assert core_hours("plus", RECORD) == 6  # of all that is recorded
+    assert core_hours("overlap", {"stages": {"ssl": {"minutes": 3.0}}}) is None  # on how many cores nobody knows
+    assert core_hours("overlap", {}) is None
+
+
+def test_average_of_figures():
+    entries = [{"a": 1, "b": [1.0, None], "c": "x", "d": 2}, {"a": 1, "b": [2.0, None], "c": "x"}]
+    assert average(entries) == {"a": 1, "b": [1.5, None], "c": "x"}
+    assert average([None, 2.0]) == 2.0
+
+
+def test_a_folder_without_models_and_two_of_one_name_are_refused(data, tmp_path):
+    with pytest.raises(ValueError, match="name the folder that `seld-overlap train` wrote"):
+        find_runs([tmp_path], [])
+    twice = [str(data / f"run{seed}" / "overlap.model.safetensors") for seed in (1, 2)]
+    with pytest.raises(ValueError, match="name it with --runs"):
+        find_runs([], twice)
+    with pytest.raises(CheckpointError, match="no model 'none'"):
+        find_runs([], ["none"])
+
+
+def test_without_a_choice_the_shipped_models_are_evaluated():
+    [run] = find_runs([], [])
+    assert run.name == "shipped" and "overlap" in run.models
+
+
+def test_a_model_of_other_classes_is_refused_in_one_sentence(data):
+    done = CliRunner().invoke(app, ["table1", "--model", "overlap", "--folder", str(data), "--out", str(data / "no")])
+    assert done.exit_code == 2
+    assert "does not know a, b, c: score it on mixtures of its classes" in done.output
+
+
+def test_score_says_the_same_as_json(data):
+    done = CliRunner().invoke(app, ["score", "--model", str(data / "run1" / "cascade.model.safetensors"), "--mixtures",
+                                    str(data / "mixtures" / "test")])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output[done.output.index("{"):])
+    assert found["n_mixtures"] == 3 and set(found["by_sources"]) == {"1", "2", "3"}
+    assert LABELS == CONFIG.labels
+
+
+def test_t60_of_the_rooms_is_taken_from_where_they_are(data):
+    assert module.load_exam(data, "mixtures", None).t60 == {}
+    exam = Exam(make_store(SOURCES, "test"), make_store(SOURCES, "test"), {"room 0": 0.0, "room 1": 0.3})
+    [run] = [replace(run, models={"cascade": run.models["cascade"]}) for run in find_runs([data / "run1"], [])]
+    split = table1([run], exam, data / "table1" / "outcomes", 8, bar)["systems"]["cascade"]["by_room"]
+    assert {name: group["n"] for name, group in split.items()} == {"anechoic": 4, "rooms": 2}
