@@ -141,7 +141,9 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
                help="Folder of one training, with SYSTEM.model.safetensors in it; repeat it for each seed.")] = None,
            model: Annotated[Optional[list[str]], typer.Option(
                help="Name of a shipped model, or a file; may be repeated. All shipped ones if no --runs.")] = None,
-           folder: DataFolder = Path("data"), name: str = "mixtures", limit: Limit = None, batch: Batch = 8,
+           folder: DataFolder = Path("data"),
+           mixtures: Annotated[Path, typer.Option(help="Stored mixtures, val and test.")] = Path("data/mixtures"),
+           limit: Limit = None, batch: Batch = 8,
            out: Annotated[Path, typer.Option(help="Folder for results.json, results.md and its pictures.")] = Path(
                "data/table1")) -> None:
     """Evaluate the paper's four systems, and any beside them; started again, it goes on where it was."""
@@ -151,7 +153,7 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
     from seld_overlap_ros.memory import keep_freed_memory
 
     keep_freed_memory()
-    found, exam = find_runs(runs or [], model or []), load_exam(folder, name, limit)
+    found, exam = find_runs(runs or [], model or []), load_exam(mixtures, folder / "rooms" / "test", limit)
     write_results(evaluate_all(found, exam, folder / "table1" / "outcomes", batch, bar), out)
     typer.echo((out / "results.md").read_text(encoding="utf-8"))
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 
 NEEDS = {
-    "lightning": ["training", "data/test_own_classes.py", "evaluation/test_table1.py"],
+    "lightning": ["training", "data/test_own_classes.py"],
     "pyroomacoustics": ["simulation", "test_hearing.py", "training", "data/test_own_classes.py"],
     "torchmetrics": ["training", *(f"evaluation/test_{name}.py" for name in ("capi", "outcomes", "scores", "table1"))],
     "matplotlib": ["test_data_card.py", "evaluation/test_table1.py"],

@@ -73,7 +73,7 @@ def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
         models = {name: found[name] for name in sorted(found, key=_in_order)}
         if not models:
             raise ValueError(f"no SYSTEM{SUFFIX} in {folder}: name the folder that `seld-overlap train` wrote")
-        runs.append(Run(folder.resolve().name, models))
+        runs.append(Run("/".join(folder.resolve().parts[-2:]), models))  # recipe and seed, as `train` names them
     if names or not folders:
         paths = [find_model(name) for name in names or shipped_models()]
         models = {path.name.split(".")[0]: path for path in paths}
@@ -83,27 +83,29 @@ def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
     return runs
 
 
-def load_exam(folder: Path, name: str, limit: int | None) -> Exam:
-    """The first N_COUNT validation mixtures and all test mixtures `name` of a data folder; fewer with a limit."""
-    val, test = (MixtureStore.load(folder / name / split) for split in ("val", "test"))
-    rooms = folder / "rooms" / "test"
+def load_exam(mixtures: Path, rooms: Path, limit: int | None) -> Exam:
+    """The first N_COUNT validation mixtures and all test mixtures of a folder; fewer with a limit.
+
+    `rooms`: folder of the test rooms, if it is there, for their T60.
+    """
+    val, test = (MixtureStore.load(mixtures / split) for split in ("val", "test"))
     t60 = {room.name: room.t60 for room in RoomBank.load(rooms).rooms} if (rooms / "rooms.json").is_file() else {}
     return Exam(piece(val, 0, min(N_COUNT, limit or N_COUNT)), piece(test, 0, limit), t60)
 
 
-def grade(path: Path, exam: Exam, saved: Path, batch: int, bar: Callable[[str], Track]) -> Grade:
+def grade(title: str, path: Path, exam: Exam, saved: Path, batch: int, bar: Callable[[str], Track]) -> Grade:
     """Evaluate one model, or take what `saved` has of it. `bar` makes a progress bar with a title."""
     system, key = load_model(path), sha256(path)
-    name = f"{path.parent.name}/{path.name.split('.')[0]}"
-    val = evaluate_saved(system, key, exam.val, saved, batch, bar(f"{name} val"))
-    test = evaluate_saved(system, key, exam.test, saved, batch, bar(f"{name} test"))
+    val = evaluate_saved(system, key, exam.val, saved, batch, bar(f"{title}, val"))
+    test = evaluate_saved(system, key, exam.test, saved, batch, bar(f"{title}, test"))
     parameters = sum(parameter.numel() for parameter in system.parameters())
     return Grade(system.config, parameters, read_training_record(path), val, test)
 
 
 def table1(runs: Sequence[Run], exam: Exam, saved: Path, batch: int, bar: Callable[[str], Track]) -> dict:
     """The whole of `results.json`: plain values."""
-    graded = [{name: grade(path, exam, saved, batch, bar) for name, path in run.models.items()} for run in runs]
+    graded = [{name: grade(f"{run.name} {name}", path, exam, saved, batch, bar) for name, path in run.models.items()}
+              for run in runs]
     seeds = [seed_results(run.name, grades, exam.t60) for run, grades in zip(runs, graded, strict=True)]
     return plain({
         "version": __version__,
@@ -145,12 +147,12 @@ def seed_results(run: str, grades: Mapping[str, Grade], t60: Mapping[str, float]
     return {
         "run": run,
         "seed": next(iter(grades.values())).record.get("seed"),
-        "systems": {name: figures(name, grades[name], t60) for name in sorted(grades, key=_in_order)},
+        "systems": {name: figures(grades[name], t60) for name in sorted(grades, key=_in_order)},
         "paired": {f"{a}_vs_{b}": asdict(compare(hits[a], hits[b])) for a, b in pairs if a in hits and b in hits},
     }
 
 
-def figures(name: str, one: Grade, t60: Mapping[str, float]) -> dict:
+def figures(one: Grade, t60: Mapping[str, float]) -> dict:
     """Everything about one system of one run; `accuracy_test` is the paper's count on the test mixtures."""
     azimuths, window_s = one.config.azimuths, one.config.front_end.window_s
     val, test = all_scores(one.val, azimuths, window_s), all_scores(one.test, azimuths, window_s, t60)
@@ -166,7 +168,7 @@ def figures(name: str, one: Grade, t60: Mapping[str, float]) -> dict:
         "si_sdri": test["all_sources"]["si_sdri"],
         "si_sdri_two_sources": test["by_sources"].get("2", {}).get("si_sdri"),
         "parameters": one.parameters,
-        "core_hours": core_hours(name, one.record),
+        "core_hours": core_hours(one.record),
         **test,
         "recall": recall(one.test, one.config.labels),
         "confusions": largest_confusions(confusion(one.test, len(one.config.labels)), one.config.labels),
@@ -192,27 +194,16 @@ def best_results(seeds: Sequence[dict], graded: Sequence[Mapping[str, Grade]]) -
     }
 
 
-def core_hours(name: str, record: Mapping) -> float | None:
-    """What the stages behind a system cost, from the `minutes` and `cores` in its record; None if it lacks them."""
-    recorded = record.get("stages", {})
-    behind = [recorded[stage] for stage in stages_behind(name) or recorded if stage in recorded]
-    costs = [(stage.get("minutes"), stage.get("cores", record.get("cores"))) for stage in behind]
+def core_hours(record: Mapping) -> float | None:
+    """What the stages behind a system cost, from their `minutes` and `cores` in its record; None if it lacks them.
+
+    A stage that does not say its cores had one for each of its `processes`.
+    """
+    costs = [(stage.get("minutes"), stage.get("cores", stage.get("processes"))) for stage in record.get(
+        "stages", {}).values()]
     if not costs or any(None in cost for cost in costs):
         return None
     return sum(minutes * cores for minutes, cores in costs) / 60
-
-
-def stages_behind(name: str) -> list[str]:
-    """The stages whose weights one of the paper's systems came through; none for another name."""
-    from seld_overlap_ros.training.stages import INITIAL, SOURCES  # needs Lightning
-
-    found, pending = [], [stage for stage, _ in SOURCES.get(name, {}).values()]
-    while pending:
-        stage = pending.pop()
-        if stage not in found:
-            found.append(stage)
-            pending += [source[0] for source in INITIAL[stage].values() if source]
-    return found
 
 
 def average(entries: Sequence) -> object:

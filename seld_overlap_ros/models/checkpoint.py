@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.models.system import System
@@ -97,11 +98,13 @@ def load_model(name_or_path: str | Path) -> System:
     try:
         config = SystemConfig.from_dict(_decode(path, metadata, "config"))
         _check_planes(config)
-        with torch.device("meta"):  # shapes without memory
+        with _NoMemory():
             expected = System(config).state_dict()
         _check_claims(file, expected)
         system = System(config)
         system.load_state_dict({name: _tensor(file, name) for name in expected})
+        if not all(buffer.isfinite().all() for buffer in system.buffers()):
+            raise ValueError("the configuration leads to filters that are no finite numbers")
     except CheckpointError:
         raise
     except (ValueError, ArithmeticError, RuntimeError, SafetensorError) as error:
@@ -115,6 +118,14 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name that no file can have
         return False
+
+
+class _NoMemory(TorchFunctionMode):
+    """Weights that are made in this context have a shape and no memory. (`torch.device("meta")` takes it from all.)"""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        """Torch's hook."""
+        return func(*args, **{**(kwargs or {}), **({"device": "meta"} if func is torch.empty else {})})
 
 
 def _weights() -> Path:
@@ -149,6 +160,8 @@ def _check_planes(config: SystemConfig) -> None:
     plane = (config.front_end.n_bins, config.front_end.n_frames)
     if plane != PLANE:
         raise ValueError(f"the networks are built for {PLANE} bins and frames, and the front end has {plane}")
+    if config.mel_bands > config.front_end.n_bins:
+        raise ValueError(f"{config.mel_bands} mel bands are more than there are bins")
     if not all(math.isfinite(azimuth) for azimuth in config.azimuths):
         raise ValueError("every azimuth must be a finite number of radians")
 

@@ -22,7 +22,6 @@ from seld_overlap_ros.evaluation.table1 import (
     core_hours,
     find_runs,
     seed_results,
-    stages_behind,
     table1,
 )
 from seld_overlap_ros.models.checkpoint import CheckpointError, save_model
@@ -50,6 +49,14 @@ def write_store(folder: Path, store) -> None:
     (folder / "truth.jsonl").write_text("\n".join(map(json.dumps, store.truth)) + "\n")
 
 
+def command(data: Path) -> list[str]:
+    return ["table1", "--folder", str(data), "--mixtures", str(data / "mixtures")]
+
+
+def exam_of(data: Path, limit: int | None = None) -> Exam:
+    return module.load_exam(data / "mixtures", data / "rooms" / "test", limit)
+
+
 def bar(title: str):
     return iter
 
@@ -61,15 +68,15 @@ def data(tmp_path_factory) -> Path:
     write_store(folder / "mixtures" / "val", make_store(SOURCES[:2], "val"))
     write_store(folder / "mixtures" / "test", make_store(SOURCES, "test"))
     for seed in (1, 2):
-        make_run(folder / f"run{seed}", seed)
+        make_run(folder / "tiny" / str(seed), seed)
     return folder
 
 
 @pytest.fixture(scope="module")
 def out(data) -> Path:
     """The folder that the command leaves."""
-    runs = [part for seed in (1, 2) for part in ("--runs", str(data / f"run{seed}"))]
-    done = CliRunner().invoke(app, ["table1", *runs, "--folder", str(data), "--out", str(data / "out")])
+    runs = [part for seed in (1, 2) for part in ("--runs", str(data / "tiny" / str(seed)))]
+    done = CliRunner().invoke(app, [*command(data), *runs, "--out", str(data / "out")])
     assert done.exit_code == 0, done.output
     return data / "out"
 
@@ -84,7 +91,7 @@ def test_results_hold_the_figures_of_each_system_and_seed(results):
     needed = {"n_per_1000", "accuracy_test", "ci95", "direction_f1", "si_sdri", "parameters", "core_hours", "ceiling"}
     for entry in [results, *results["seeds"]]:
         assert all(needed <= set(entry["systems"][system]) for system in SYSTEMS)
-    assert [(seed["run"], seed["seed"]) for seed in results["seeds"]] == [("run1", 1), ("run2", 2)]
+    assert [(seed["run"], seed["seed"]) for seed in results["seeds"]] == [("tiny/1", 1), ("tiny/2", 2)]
     assert all({"gain", "p"} <= set(seed["paired"]["overlap_vs_cascade"]) for seed in results["seeds"])
     assert len(results["paired"]["overlap_vs_cascade"]["gain"]) == 2
     assert results["mixtures"] == {"val": 2, "test": 3, "classes": 3, "rooms": 2}
@@ -111,8 +118,8 @@ def test_a_second_run_takes_what_is_saved_and_comes_to_the_same(data, out, resul
         raise AssertionError("evaluated again")
 
     monkeypatch.setattr("seld_overlap_ros.evaluation.outcomes.evaluate", refuse)
-    exam = module.load_exam(data, "mixtures", None)
-    runs = find_runs([data / "run1", data / "run2"], [])
+    exam = exam_of(data)
+    runs = find_runs([data / "tiny" / "1", data / "tiny" / "2"], [])
     assert json.loads(json.dumps(table1(runs, exam, data / "table1" / "outcomes", 8, bar))) == results
 
 
@@ -130,7 +137,7 @@ def test_what_is_written_by_hand_stays(out):
 
 
 def test_a_limit_asks_fewer_mixtures(data):
-    exam = module.load_exam(data, "mixtures", 1)
+    exam = exam_of(data, 1)
     assert (len(exam.val), len(exam.test)) == (1, 1)
 
 
@@ -195,12 +202,10 @@ def test_the_page_can_be_written_of_a_single_deaf_system(tmp_path):
 
 
 def test_a_system_costs_what_the_stages_behind_it_took():
-    assert set(stages_behind("sss_ssc")) == {"ssl", "sss", "ssc", "sss_ssc"}
-    assert core_hours("cascade", RECORD) == 3
-    assert core_hours("overlap", RECORD) == 6
-    assert core_hours("plus", RECORD) == 6  # of all that is recorded
-    assert core_hours("overlap", {"stages": {"ssl": {"minutes": 3.0}}}) is None  # on how many cores nobody knows
-    assert core_hours("overlap", {}) is None
+    assert core_hours(RECORD) == 6
+    assert core_hours({"stages": {"ssl": {"minutes": 30.0, "processes": 2}}}) == 1
+    assert core_hours({"stages": {"ssl": {"minutes": 3.0}}}) is None  # on how many cores nobody knows
+    assert core_hours({}) is None
 
 
 def test_average_of_figures():
@@ -212,7 +217,7 @@ def test_average_of_figures():
 def test_a_folder_without_models_and_two_of_one_name_are_refused(data, tmp_path):
     with pytest.raises(ValueError, match="name the folder that `seld-overlap train` wrote"):
         find_runs([tmp_path], [])
-    twice = [str(data / f"run{seed}" / "overlap.model.safetensors") for seed in (1, 2)]
+    twice = [str(data / "tiny" / str(seed) / "overlap.model.safetensors") for seed in (1, 2)]
     with pytest.raises(ValueError, match="name it with --runs"):
         find_runs([], twice)
     with pytest.raises(CheckpointError, match="no model 'none'"):
@@ -225,14 +230,14 @@ def test_without_a_choice_the_shipped_models_are_evaluated():
 
 
 def test_a_model_of_other_classes_is_refused_in_one_sentence(data):
-    done = CliRunner().invoke(app, ["table1", "--model", "overlap", "--folder", str(data), "--out", str(data / "no")])
+    done = CliRunner().invoke(app, [*command(data), "--model", "overlap", "--out", str(data / "no")])
     assert done.exit_code == 2
     assert "does not know a, b, c: score it on mixtures of its classes" in done.output
 
 
 def test_score_says_the_same_as_json(data):
-    done = CliRunner().invoke(app, ["score", "--model", str(data / "run1" / "cascade.model.safetensors"), "--mixtures",
-                                    str(data / "mixtures" / "test")])
+    model = data / "tiny" / "1" / "cascade.model.safetensors"
+    done = CliRunner().invoke(app, ["score", "--model", str(model), "--mixtures", str(data / "mixtures" / "test")])
     assert done.exit_code == 0, done.output
     found = json.loads(done.output[done.output.index("{"):])
     assert found["n_mixtures"] == 3 and set(found["by_sources"]) == {"1", "2", "3"}
@@ -240,8 +245,8 @@ def test_score_says_the_same_as_json(data):
 
 
 def test_t60_of_the_rooms_is_taken_from_where_they_are(data):
-    assert module.load_exam(data, "mixtures", None).t60 == {}
+    assert exam_of(data).t60 == {}
     exam = Exam(make_store(SOURCES, "test"), make_store(SOURCES, "test"), {"room 0": 0.0, "room 1": 0.3})
-    [run] = [replace(run, models={"cascade": run.models["cascade"]}) for run in find_runs([data / "run1"], [])]
+    [run] = [replace(run, models={"cascade": run.models["cascade"]}) for run in find_runs([data / "tiny" / "1"], [])]
     split = table1([run], exam, data / "table1" / "outcomes", 8, bar)["systems"]["cascade"]["by_room"]
     assert {name: group["n"] for name, group in split.items()} == {"anechoic": 4, "rooms": 2}

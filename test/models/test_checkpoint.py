@@ -44,6 +44,15 @@ def test_comes_back_whole_to_16_bits(saved):
     assert read_training_record(path) == {"recipe": "none"}
 
 
+def test_filters_that_are_not_stored_are_made_again(tmp_path):
+    system = System(SystemConfig(labels=("a", "b"), width=0.03, mel_bands=64)).eval()
+    save_model(tmp_path / "mel.safetensors", system, {})
+    loaded = load_model(tmp_path / "mel.safetensors")
+    assert torch.equal(loaded.ssc.filters, system.ssc.filters)
+    torch.testing.assert_close(loaded.ssc(torch.ones(1, 256, 256)), system.ssc(torch.ones(1, 256, 256)), rtol=0.01,
+                               atol=0.01)
+
+
 def test_truncated_file_is_refused(saved):
     path, _ = saved
     path.write_bytes(path.read_bytes()[:-1000])
@@ -69,6 +78,7 @@ BAD_VALUES = [
     ("width", float("nan")), ("width", 10**400), ("width", "wide"), ("width", 1e-300), ("system", []), ("labels", 3),
     ("labels", []), ("azimuths", [0.0, float("nan")]), ("azimuths", [0.0, float("inf")]), ("azimuths", []),
     ("array", {"positions": []}), ("array", {"positions": [[0, 0, 10**400]] * 8}),
+    ("mel_bands", 32 * 10**6), ("mel_bands", -32), ("mel_bands", 33),
     ("front_end", {"n_frames": float("inf")}), ("front_end", {"sample_rate": 16000, "n_mels": 64}),
 ]  # fmt: skip
 
