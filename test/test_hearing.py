@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 from seld_overlap_ros.config import MicrophoneArray, SystemConfig, uniform_azimuths
-from seld_overlap_ros.hearing import Hearing, query_set
+from seld_overlap_ros.hearing import Hearing, kept_threshold, query_set
 from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.models.system import System
 from seld_overlap_ros.simulation.mixture import image, level, mix
@@ -75,6 +75,16 @@ def test_query_set_holds_what_reaches_the_threshold_strongest_first():
     assert query_set(prob, 0.5, always_strongest=False).tolist() == [2, 1]
     assert query_set(prob, 0.95, always_strongest=False).tolist() == []
     assert query_set(prob, 0.95, always_strongest=True).tolist() == [2]
+
+
+def test_a_direction_that_is_known_is_asked_at_half_the_odds():
+    prob = torch.tensor([0.4, 0.3, 0.9, 0.4])
+    assert query_set(prob, 0.5, always_strongest=False, known=(0, 1)).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(("threshold", "kept"), [(0.0, 0.0), (0.5, 1 / 3), (0.75, 0.6), (1.0, 1.0)])
+def test_the_threshold_of_a_known_direction_is_lower_and_the_same_at_both_ends(threshold, kept):
+    assert kept_threshold(threshold) == pytest.approx(kept)
 
 
 def test_silence_holds_no_sound(untrained):
