@@ -125,7 +125,16 @@ FULL_NODE = NodeKind(
         Parameter(
             "direction_threshold",
             0.5,
-            "Least probability of a sound for a direction to be listened to; more hears less.",
+            "Least probability of a sound for a direction to be listened to; more hears less. A direction that was "
+            "heard in the window before needs only half the odds p / (1 - p), such as 0.33 for 0.5.",
+            0.0,
+            1.0,
+            run_time=True,
+        ),
+        Parameter(
+            "class_threshold",
+            0.4,
+            "Least score of a class for a sound to be named; the class of others is said to be unknown.",
             0.0,
             1.0,
             run_time=True,

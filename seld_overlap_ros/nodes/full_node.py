@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
 
 from seld_overlap_ros.graphs import FULL_NODE
 from seld_overlap_ros.hearing import Hearing
@@ -18,10 +17,10 @@ from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.convert import AudioDataStamped, AudioInfo
 from seld_overlap_ros.nodes.running import RunnableNode, run
+from seld_overlap_ros.nodes.sound_output import SoundOutput
 from seld_overlap_ros.streaming.intake import Intake
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.stream import Window
-from seld_overlap_ros.streaming.tracks import Tracks
 from seld_overlap_ros.streaming.worker import Worker
 
 INFO_WAIT_S = 6.0  # capture nodes repeat audio_info every 5 s
@@ -30,8 +29,6 @@ AUDIO_WAIT_S = 10.0
 AUDIO_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Old capture nodes do not latch, and a latching subscriber would get nothing from them.
 INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.VOLATILE)
-LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-OUT_QOS = QoSProfile(depth=50)  # a window may bring a dozen separated sounds at once
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class FullNode(RunnableNode):
         self._notices = Notices(self.get_logger().warning)
         self._hearing = Hearing(load_model(self.value("model")), self.value("direction_threshold"))
         self._config = self._hearing.config
-        self._tracks = Tracks(self._config)
+        self._known: list[int] = []  # the directions in which a sound was heard last
         self._intake = Intake(
             self._config.front_end, self._config.array.n_microphones, self.value("hop"), self._notices
         )
@@ -64,12 +61,8 @@ class FullNode(RunnableNode):
         self._worker.close()
 
     def _connect(self) -> None:
-        self._events = self.create_publisher(SoundEventArray, "events", OUT_QOS)
-        self._separated = self.create_publisher(SeparatedSource, "separated", OUT_QOS)
-        self._labels = self.create_publisher(LabelTable, "labels", LATCHED_QOS)
-        now_ns = self.get_clock().now().nanoseconds
-        self._labels.publish(
-            convert.to_label_table(now_ns, self.value("frame_id"), self.value("model"), self._config)
+        self._output = SoundOutput(
+            self, self._config, self.value("model"), self.value("frame_id"), self.value("class_threshold")
         )
         self._info_in = self.create_subscription(AudioInfo, "audio_info", self._on_info, INFO_QOS)
         self._audio_in = self.create_subscription(AudioDataStamped, "audio_stamped", self._on_audio, AUDIO_QOS)
@@ -118,6 +111,8 @@ class FullNode(RunnableNode):
                 self._intake.stream.set_hop(parameter.value)
             elif parameter.name == "direction_threshold":
                 self._hearing.direction_threshold = parameter.value
+            elif parameter.name == "class_threshold":
+                self._output.tracks.class_threshold = parameter.value
 
     def _take(self, windows: list[Window]) -> None:
         for window in windows:
@@ -125,11 +120,9 @@ class FullNode(RunnableNode):
 
     def _hear(self, task: _Task) -> None:
         """In the worker's thread, so that the audio keeps flowing in."""
-        sounds = self._tracks.update(task.window.stamp_ns, self._hearing(task.window.samples))
-        header = convert.to_header(task.window.stamp_ns, task.frame_id)
-        self._events.publish(convert.to_event_array(header, sounds, self._config))
-        for sound in sounds:
-            self._separated.publish(convert.to_separated(header, sound, self._config))
+        sources = self._hearing(task.window.samples, self._known)
+        self._known = [source.direction for source in sources]
+        self._output.publish(task.window.stamp_ns, task.frame_id, sources)
 
     def _dropped(self, task: _Task) -> None:
         self._notices("dropped", "a window is left out, as windows come faster than they are heard: set a longer hop")

@@ -22,6 +22,7 @@ from seld_overlap_ros.hearing import Hearing  # noqa: E402
 from seld_overlap_ros.models.checkpoint import load_model  # noqa: E402
 from seld_overlap_ros.nodes import convert, full_node  # noqa: E402
 from seld_overlap_ros.streaming.pcm import AudioFormat, decode, encode  # noqa: E402
+from seld_overlap_ros.streaming.streams import Streams  # noqa: E402
 from seld_overlap_ros.streaming.tracks import Tracks  # noqa: E402
 from seld_overlap_ros.up import command  # noqa: E402
 
@@ -70,7 +71,7 @@ class Bench:
         self.events[convert.to_ns(message.header.stamp)] = message
 
     def _on_separated(self, message):
-        self.separated.setdefault(convert.to_ns(message.header.stamp), []).append(message)
+        self.separated.setdefault(convert.to_ns(message.event.header.stamp), []).append(message)
 
     def wait(self, met, limit_s=LIMIT_S):
         """Until something holds, in time."""
@@ -155,12 +156,14 @@ def test_a_window_is_heard_as_by_the_library(bench, model, sound, sample_format)
     stamp_ns = convert.to_ns(events.header.stamp)
     hearing = Hearing(load_model(model))
     heard_samples = decode(encode(sound, sample_format), AudioFormat(8, RATE, sample_format)).T
-    expected = Tracks(hearing.config).update(stamp_ns, hearing(heard_samples))
+    tracks = Tracks(hearing.config, class_threshold=0.4)
+    expected = tracks.update(stamp_ns, hearing(heard_samples))
+    chunks = {chunk.sound.id: chunk for chunk in Streams(tracks).update(stamp_ns, expected)}
     assert {heard.direction for heard in expected} == {0, 3}
     assert events.header.frame_id == "head"
     assert events.window.sec + events.window.nanosec / 1e9 == pytest.approx(4.112)
     assert len(events.events) == len(expected)
-    bench.wait(lambda: len(bench.separated.get(stamp_ns, [])) == len(expected))
+    bench.wait(lambda: len(bench.separated.get(stamp_ns, [])) == len(expected) == len(chunks))
     separated = {message.event.id: message for message in bench.separated[stamp_ns]}
     for event, wanted in zip(sorted(events.events, key=lambda e: e.azimuth),
                              sorted(expected, key=lambda e: hearing.config.azimuths[e.direction]), strict=True):
@@ -173,11 +176,12 @@ def test_a_window_is_heard_as_by_the_library(bench, model, sound, sample_format)
         scores = [(h.label, h.score) for h in event.hypotheses]
         assert [score for _, score in scores] == pytest.approx(sorted(wanted.class_scores, reverse=True), abs=1e-5)
         assert scores[0][0] == hearing.config.labels[wanted.class_scores.argmax()]
+        assert (event.unknown, event.ended) == (wanted.unknown, wanted.ended)
         message = separated[event.id]
         assert message.event == event
-        assert message.header == events.header
-        assert message.sample_rate == RATE
-        np.testing.assert_allclose(message.samples, wanted.samples, atol=1e-5)
+        assert message.header == convert.to_header(chunks[wanted.id].stamp_ns, "head")
+        assert (message.sequence, message.sample_rate) == (0, RATE)
+        np.testing.assert_allclose(message.samples, chunks[wanted.id].samples, atol=1e-5)
 
 
 def test_the_labels_come_to_whoever_asks_later(bench, model):
@@ -321,7 +325,7 @@ def test_windows_that_are_left_out_are_said(open_bench, sound):
 
 
 def test_a_failure_of_the_hearing_ends_the_node_with_a_reason(bench, sound, monkeypatch):
-    monkeypatch.setattr(bench.full, "_hearing", lambda samples: 1 / 0)
+    monkeypatch.setattr(bench.full, "_hearing", lambda samples, known: 1 / 0)
     bench.play(sound)
     bench.describe()
     bench.wait(bench.full.done.done)
