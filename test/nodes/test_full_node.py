@@ -184,6 +184,30 @@ def test_a_window_is_heard_as_by_the_library(bench, model, sound, sample_format)
         np.testing.assert_allclose(message.samples, chunks[wanted.id].samples, atol=1e-5)
 
 
+def test_the_streams_of_several_windows_are_those_of_the_library(open_bench, model, sound):
+    bench = open_bench(hop=1.0)
+    long = np.concatenate([sound, sound[: 3 * RATE]])
+    start_ns = convert.to_ns(bench.hears(long[:WINDOW], sample_format="F32LE").header.stamp)
+    for first in range(WINDOW, len(long), RATE):  # not faster than they are heard
+        window_ns = start_ns + (first - WINDOW + RATE) * SECOND // RATE
+        bench.play(long[first : first + RATE], "F32LE", stamp_ns=start_ns + first * SECOND // RATE)
+        bench.wait(lambda window_ns=window_ns: window_ns in bench.events)
+    hearing, tracks, known, expected = Hearing(load_model(model)), Tracks(load_model(model).config), (), []
+    streams = Streams(tracks)
+    for k in range(4):
+        sources = hearing(long[k * RATE :][:WINDOW].T, known)
+        known = [source.direction for source in sources]
+        expected += streams.update(start_ns + k * SECOND, tracks.update(start_ns + k * SECOND, sources))
+    assert len({chunk.sound.id for chunk in expected}) >= 2
+    bench.wait(lambda: sum(map(len, bench.separated.values())) == len(expected))
+    heard = {(m.event.id, m.sequence): m for window in bench.separated.values() for m in window}
+    for chunk in expected:
+        message = heard[chunk.sound.id, chunk.sequence]
+        assert convert.to_ns(message.header.stamp) == chunk.stamp_ns
+        assert message.event.ended == chunk.sound.ended
+        np.testing.assert_allclose(message.samples, chunk.samples, atol=1e-5)
+
+
 def test_the_labels_come_to_whoever_asks_later(bench, model):
     tables = []
     bench.node.create_subscription(LabelTable, "labels", tables.append, LATCHED)
