@@ -16,8 +16,8 @@ from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.convert import AudioDataStamped, AudioInfo
+from seld_overlap_ros.nodes.event_output import EventOutput
 from seld_overlap_ros.nodes.running import RunnableNode, run
-from seld_overlap_ros.nodes.sound_output import SoundOutput
 from seld_overlap_ros.streaming.intake import Intake
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.stream import Window
@@ -61,9 +61,7 @@ class FullNode(RunnableNode):
         self._worker.close()
 
     def _connect(self) -> None:
-        self._output = SoundOutput(
-            self, self._config, self.value("model"), self.value("frame_id"), self.value("class_threshold")
-        )
+        self._output = EventOutput(self, self._config)
         self._info_in = self.create_subscription(AudioInfo, "audio_info", self._on_info, INFO_QOS)
         self._audio_in = self.create_subscription(AudioDataStamped, "audio_stamped", self._on_audio, AUDIO_QOS)
         self._watch = self.create_timer(1.0, self._on_watch)
@@ -111,8 +109,6 @@ class FullNode(RunnableNode):
                 self._intake.stream.set_hop(parameter.value)
             elif parameter.name == "direction_threshold":
                 self._hearing.direction_threshold = parameter.value
-            elif parameter.name == "class_threshold":
-                self._output.tracks.class_threshold = parameter.value
 
     def _take(self, windows: list[Window]) -> None:
         for window in windows:
@@ -122,7 +118,7 @@ class FullNode(RunnableNode):
         """In the worker's thread, so that the audio keeps flowing in."""
         sources = self._hearing(task.window.samples, self._known)
         self._known = [source.direction for source in sources]
-        self._output.publish(task.window.stamp_ns, task.frame_id, sources)
+        self._output.publish(convert.to_header(task.window.stamp_ns, task.frame_id), sources)
 
     def _dropped(self, task: _Task) -> None:
         self._notices("dropped", "a window is left out, as windows come faster than they are heard: set a longer hop")

@@ -12,9 +12,11 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from seld_overlap.msg import SeparatedSource, SoundEventArray  # noqa: E402
 
 from seld_overlap_ros.config import FrontEnd, SystemConfig  # noqa: E402
+from seld_overlap_ros.graphs import NodeKind, Parameter  # noqa: E402
 from seld_overlap_ros.hearing import HeardSource  # noqa: E402
 from seld_overlap_ros.nodes import convert  # noqa: E402
-from seld_overlap_ros.nodes.sound_output import SoundOutput  # noqa: E402
+from seld_overlap_ros.nodes.event_output import EventOutput  # noqa: E402
+from seld_overlap_ros.nodes.running import RunnableNode  # noqa: E402
 from seld_overlap_ros.streaming.overlap_add import fade_samples  # noqa: E402
 from seld_overlap_ros.streaming.pcm import AudioFormat, decode  # noqa: E402
 
@@ -24,6 +26,8 @@ SECOND = 1_000_000_000
 CONFIG = SystemConfig(labels=("bell", "dog"), front_end=FrontEnd(n_frames=123))  # windows of 1.984 s
 N, RATE = CONFIG.front_end.window_samples, CONFIG.front_end.sample_rate
 HOP, FADE = 4000, fade_samples(CONFIG.front_end)
+KIND = NodeKind("output", (Parameter("model", "some", ""), Parameter("frame_id", "head", ""),
+                           Parameter("class_threshold", 0.7, "")))
 START_NS = 1_700_000_000 * SECOND
 N_WINDOWS = 12
 SOUND = (20000, 36000)  # samples from and to
@@ -43,8 +47,8 @@ class Stage:
 
     def __init__(self):
         rclpy.init()
-        self.node, self.ear = rclpy.create_node("output"), rclpy.create_node("ear")
-        self.output = SoundOutput(self.node, CONFIG, "some", "head", class_threshold=0.7)
+        self.node, self.ear = RunnableNode(KIND), rclpy.create_node("ear")
+        self.output = EventOutput(self.node, CONFIG)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.ear)
 
@@ -58,7 +62,8 @@ class Stage:
 
     def play(self, **kinds):
         for k in range(N_WINDOWS):
-            self.output.publish(START_NS + k * HOP * SECOND // RATE, "head", [source(k * HOP, **kinds)])
+            header = convert.to_header(START_NS + k * HOP * SECOND // RATE, "head")
+            self.output.publish(header, [source(k * HOP, **kinds)])
 
     def wait(self, met):
         deadline = time.monotonic() + LIMIT_S
@@ -68,6 +73,7 @@ class Stage:
 
     def close(self):
         self._executor.shutdown()
+        self.output.close()
         self.ear.destroy_node()
         self.node.destroy_node()
         rclpy.shutdown()
