@@ -14,6 +14,8 @@ import soundfile
 
 from seld_overlap_ros.evaluation.events import Event, write_events
 
+LONGEST_S = 6 * 3600.0  # what one sound may take; a stamp gone wrong would ask for all memory otherwise
+
 
 @dataclass
 class Track:
@@ -67,7 +69,8 @@ class Recording:
     def add_source(self, track_id: int, stamp_s: float, samples: np.ndarray, sample_rate: int) -> None:
         """A chunk (n,) of a sound's waveform, whose first sample has the stamp.
 
-        Raises ValueError if it is not one-dimensional, empty or not finite, or if the rate has changed.
+        Raises ValueError if it is not one-dimensional, empty or not finite, if the rate has changed, or if it lies more
+        than LONGEST_S from the sound's first chunk.
         """
         if samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
             raise ValueError(f"sound {track_id}: a chunk must be one channel of finite samples, not empty")
@@ -75,6 +78,9 @@ class Recording:
         track = self._tracks.setdefault(track_id, Track(sample_rate))
         if track.sample_rate != sample_rate:
             raise ValueError(f"sound {track_id}: rate went from {track.sample_rate} to {sample_rate} Hz")
+        away_s = (start - track.start) / sample_rate if track.chunks else 0.0
+        if abs(away_s) > LONGEST_S:
+            raise ValueError(f"sound {track_id}: a chunk lies {away_s:.0f} s from the first")
         track.add(start, samples)
 
     def events(self) -> list[Event]:
@@ -96,11 +102,11 @@ class Recording:
         A sound of unknown class is in `ID_unknown.wav`.
         """
         (folder / "separated").mkdir(parents=True, exist_ok=True)
+        write_events(folder / "events.json", self.events())
         for track_id in self._tracks:  # one at a time, as each is as long as the scene up to its sound's end
             event = self._events.get(track_id)
             name = f"{track_id}_{(event and event.label) or 'unknown'}.wav".replace("/", "_")
             soundfile.write(folder / "separated" / name, *self.track(track_id), subtype="PCM_16")
-        write_events(folder / "events.json", self.events())
 
     def _zero(self) -> float:
         if self._zero_s is not None:

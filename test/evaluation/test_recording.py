@@ -137,3 +137,11 @@ def test_a_chunk_that_is_no_sound_is_refused(samples):
 def test_a_change_of_rate_is_refused(signal):
     with pytest.raises(ValueError, match="sound 3: rate went from 16000 to 48000 Hz"):
         record(signal).add_source(3, NOW_S, signal[:CHUNK], 48000)
+
+
+@pytest.mark.parametrize("away_s", [-1e6, 1e6])
+def test_a_chunk_whose_stamp_has_gone_wrong_is_refused(signal, away_s):
+    recording = record(signal)
+    with pytest.raises(ValueError, match="sound 3: a chunk lies -?1000000 s from the first"):
+        recording.add_source(3, NOW_S + away_s, signal[:CHUNK], RATE)
+    np.testing.assert_array_equal(recording.track(3)[0], signal)
