@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from seld_overlap_ros.streaming.pcm import RATES, SAMPLE_FORMATS
 
-Value = str | int | float
+Value = str | int | float | bool
+YAML_BOOLS = {"true": True, "false": False}
 
 
 class GraphError(ValueError):
@@ -31,12 +32,13 @@ class Parameter:
 
     def parse(self, text: str) -> Value:
         """What was typed as a value of the parameter's type. Raises GraphError."""
+        kind = type(self.default)
         try:
-            value = type(self.default)(text)
-        except ValueError as error:
-            kind = {int: "a whole number", float: "a number"}[type(self.default)]
+            value = YAML_BOOLS[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError) as error:
+            kind = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
             raise GraphError(f"{self.name} must be {kind}, got {text!r}: write for example "
-                             f"{self.name}:={self.default}") from error
+                             f"{self.name}:={str(self.default).lower()}") from error
         if self.minimum is not None and not self.minimum <= value <= self.maximum:
             raise GraphError(f"{self.name} must lie in [{self.minimum:g}, {self.maximum:g}], got {text}")
         return value
@@ -63,6 +65,8 @@ class Graph:
     nodes: tuple[NodeKind, ...]
     # node name -> arguments of which one must be given for the node to be started
     only_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # node name -> argument of the graph alone that starts the node
+    switches: Mapping[str, Parameter] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, str]:
         """Name -> description of everything that may be given. Nothing must be; empty is not given."""
@@ -73,6 +77,8 @@ class Graph:
         for parameter in self._parameters().values():
             default = repr(parameter.default) if parameter.default != "" else "empty"
             described[parameter.name] = f"{parameter.description} If not given: as in params_file, else {default}."
+        for switch in self.switches.values():
+            described[switch.name] = f"{switch.description} If not given: {str(switch.default).lower()}."
         return described
 
     def processes(self, given: Mapping[str, str]) -> list[Process]:
@@ -91,7 +97,13 @@ class Graph:
             )
             for node in self.nodes
             if node.name not in self.only_with or set(self.only_with[node.name]) & given.keys()
+            if self._is_on(node, given)
         ]
+
+    def _is_on(self, node: NodeKind, given: Mapping[str, str]) -> bool:
+        """Whether a node's switch, if it has one, is on."""
+        switch = self.switches.get(node.name)
+        return switch is None or bool(switch.parse(given.get(switch.name, str(switch.default))))
 
     def _parameters(self) -> dict[str, Parameter]:
         return {parameter.name: parameter for node in self.nodes for parameter in node.parameters}
@@ -149,7 +161,16 @@ FULL_NODE = NodeKind(
         Parameter(
             "direction_threshold",
             0.5,
-            "Least probability of a sound for a direction to be listened to; more hears less.",
+            "Least probability of a sound for a direction to be listened to; more hears less. A direction that was "
+            "heard in the window before needs only half the odds p / (1 - p), such as 0.33 for 0.5.",
+            0.0,
+            1.0,
+            run_time=True,
+        ),
+        Parameter(
+            "class_threshold",
+            0.4,
+            "Least score of a class for a sound to be named; the class of others is said to be unknown.",
             0.0,
             1.0,
             run_time=True,
@@ -183,11 +204,18 @@ EVENT_RECORDER = NodeKind(
     ),
 )
 
+DISPLAY_NODE = NodeKind(
+    "display_node",
+    (Parameter("radius", 1.0, "Distance from the array at which sounds are drawn. [m]", 0.01, 1000.0, run_time=True),),
+)
+DISPLAY = Parameter("display", False, "Whether to start display_node too, for RViz, Foxglove and HARK: true or false.")
+
 GRAPHS = {
     "full": Graph(
         "One node that localizes, separates and classifies; with `file` or `device`, also the node that plays to it.",
-        (FULL_NODE, SCENE_PLAYER),
+        (FULL_NODE, SCENE_PLAYER, DISPLAY_NODE),
         only_with={"scene_player": ("file", "device")},
+        switches={"display_node": DISPLAY},
     ),
 }
 

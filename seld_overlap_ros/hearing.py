@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 
 from seld_overlap_ros.dsp.features import analyse, resynthesise
 from seld_overlap_ros.models.system import System
+
+KEPT_ODDS = 0.5  # a direction heard in the window before needs this share of the odds p / (1 - p) of a new one
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,23 @@ class HeardSource:
     samples: np.ndarray  # (window_samples,) float32, as microphone 0 would have heard it alone
 
 
-def query_set(direction_prob: torch.Tensor, threshold: float, always_strongest: bool) -> torch.Tensor:
-    """Directions to ask (K,) by probability (D,), strongest first: {d : p_d >= threshold}, and the arg max."""
+def kept_threshold(threshold: float) -> float:
+    """The lower threshold of a direction that was heard in the window before: KEPT_ODDS of the odds of `threshold`."""
+    return threshold * KEPT_ODDS / (threshold * KEPT_ODDS + 1 - threshold)
+
+
+def query_set(
+    direction_prob: torch.Tensor, threshold: float, always_strongest: bool, known: Collection[int] = ()
+) -> torch.Tensor:
+    """Directions to ask (K,) by probability (D,), strongest first: {d : p_d >= threshold}, and the arg max.
+
+    Those in `known`, heard in the window before, are asked from `kept_threshold` on, so that a score that wavers
+    about the threshold does not cut a sound into pieces.
+    """
+    needed = torch.full_like(direction_prob, threshold)
+    needed[list(known)] = kept_threshold(threshold)
     order = direction_prob.argsort(descending=True)
-    chosen = direction_prob[order] >= threshold
+    chosen = direction_prob[order] >= needed[order]
     if always_strongest:
         chosen[0] = True
     return order[chosen]
@@ -45,9 +61,10 @@ class Hearing:
         self.always_strongest = always_strongest
 
     @torch.inference_mode()
-    def __call__(self, samples: np.ndarray) -> list[HeardSource]:
+    def __call__(self, samples: np.ndarray, known: Collection[int] = ()) -> list[HeardSource]:
         """Window (M, window_samples), float in [-1, 1] -> the sounds in it, strongest direction first; [] if silent.
 
+        `known`: the directions of the window before, which go on being asked at a lower score (see `query_set`).
         A window of pure silence (all samples equal) holds no sound. Raises ValueError on a wrong shape.
         """
         self._check(samples)
@@ -56,7 +73,7 @@ class Hearing:
         features, mixture = analyse(samples, self.config.front_end)
         x = torch.from_numpy(features)[None]  # (1, 2M-1, F, T)
         prob = self.system.localize(x)  # (1, D)
-        asked = query_set(prob[0], self.direction_threshold, self.always_strongest)  # (K,)
+        asked = query_set(prob[0], self.direction_threshold, self.always_strongest, known)  # (K,)
         if not len(asked):
             return []
         x = x.expand(len(asked), -1, -1, -1)  # (K, 2M-1, F, T)

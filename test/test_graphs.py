@@ -24,6 +24,14 @@ def test_the_player_comes_with_something_to_play():
     assert names(file="a.wav") == names(device="default") == ["full_node", "scene_player"]
 
 
+def test_the_display_comes_where_it_is_switched_on():
+    assert "display" in FULL.arguments()
+    assert names(display="true") == ["full_node", "display_node"]
+    assert names(display="false") == names(display="") == ["full_node"]
+    with pytest.raises(GraphError, match="display must be true or false, got 'yes': write for example display:=false"):
+        names(display="yes")
+
+
 def test_only_what_is_given_is_set_and_in_every_node_that_has_it():
     full_node, player = FULL.processes({"file": "a.wav", "hop": "1", "frame_id": "head", "namespace": "audio"})
     assert full_node.parameters == {"hop": 1.0, "frame_id": "head"}

@@ -17,10 +17,10 @@ class Event:
 
     id: int
     azimuth: float  # [rad], counter-clockwise about +z from +x
-    label: str
+    label: str | None  # None: something, class unknown
     onset_s: float  # from the first sample of the scene
     duration_s: float
-    score: float = 1.0  # probability of the label, [0, 1]; 1 for the truth
+    score: float = 1.0  # probability of the likeliest class, [0, 1]; 1 for the truth
 
     def __post_init__(self) -> None:
         numbers = (self.azimuth, self.onset_s, self.duration_s, self.score)
@@ -56,13 +56,18 @@ class Event:
             return cls(
                 id=int(entry["id"]),
                 azimuth=math.radians(float(entry["azimuth_deg"])),
-                label=str(entry["label"]),
+                label=None if entry["label"] is None else str(entry["label"]),
                 onset_s=float(entry["onset_s"]),
                 duration_s=float(entry["duration_s"]),
                 score=float(entry.get("score", 1.0)),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"event is incomplete or malformed: {error!r} in {entry!r}") from error
+
+
+def plain(label: str | None) -> str:
+    """A label for people."""
+    return "unknown" if label is None else label.replace("_", " ")
 
 
 def wrap(angle: float) -> float:

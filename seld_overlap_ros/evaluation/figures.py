@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from seld_overlap_ros.evaluation import events
 from seld_overlap_ros.evaluation.events import Event, wrap
 
+NBSP = "\N{NO-BREAK SPACE}"
 NAMES = {0: "front", 90: "left", 180: "back", -90: "right"}
 PIXELS_PER_S = 50
 PLOT_HEIGHT = 456  # of the whole circle [px]
@@ -32,7 +34,7 @@ class Scene:
     detections: Sequence[Event]
     duration_s: float
     resolution: float  # width of a direction sector [rad]
-    colours: Mapping[str, str]  # label -> "#rrggbb"
+    colours: Mapping[str | None, str]  # label -> "#rrggbb"
 
     @property
     def sectors(self) -> list[float]:
@@ -46,9 +48,14 @@ class Scene:
         return -math.pi + self.resolution / 2
 
 
-def plain(label: str) -> str:
+def plain(label: str | None) -> str:
     """A label as a page shows it, escaped."""
-    return escape(label.replace("_", " "))
+    return escape(events.plain(label))
+
+
+def sure(event: Event) -> str:
+    """How likely its label is, ' 35 %'; of an unknown sound, nothing."""
+    return "" if event.label is None else f" {100 * event.score:.0f}{NBSP}%"
 
 
 def azimuth_name(azimuth: float) -> str:
@@ -104,7 +111,7 @@ def detection_rows(scene: Scene) -> list[tuple[Event, int]]:
         left = event.onset_s / scene.duration_s * width
         sector = round(wrap(event.azimuth), 2)
         row = next((row for row in (0, 1) if ends.get((sector, row), -1.0) <= left), 0)
-        ends[sector, row] = left + TEXT_WIDTH * (len(event.label) + 7)
+        ends[sector, row] = left + TEXT_WIDTH * (len(events.plain(event.label)) + 7)
         rows.append((event, row))
     return rows
 
@@ -189,7 +196,7 @@ def _box(scene: Scene, event: Event, kind: str, height: float, width: float) -> 
 def _detection_label(scene: Scene, event: Event, row: int, width: float) -> str:
     left, _ = _span(scene, event, width)
     y = _y(scene, event.azimuth) + (0.5 - row) * (_sector_height(scene) - 17)
-    return _text(left + 6, y, width, "label", f"{plain(event.label)} {100 * event.score:.0f} %")
+    return _text(left + 6, y, width, "label", f"{plain(event.label)}{sure(event)}")
 
 
 def _truth_label(scene: Scene, number: int, event: Event, width: float) -> str:

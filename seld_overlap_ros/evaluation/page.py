@@ -14,10 +14,12 @@ import numpy as np
 
 from seld_overlap_ros.evaluation.events import Event, wrap
 from seld_overlap_ros.evaluation.figures import (
+    NBSP,
     Scene,
     azimuth_name,
     plain,
     polar,
+    sure,
     time_ticks,
     timeline,
     timeline_axis,
@@ -30,7 +32,6 @@ COLOURS = ("#2f7ed8", "#e8590c", "#2b8a3e", "#ae3ec9", "#b07d00", "#0c8599", "#d
            "#e03131", "#5f7fa8", "#9c6b30", "#a8547c")
 MIXTURE_COLOUR = "#7c8796"
 MAX_PLAYERS = 24  # with more, the page would grow beyond what a browser opens at once
-NBSP = "\N{NO-BREAK SPACE}"
 TO = "\N{EN DASH}\N{WORD JOINER}"  # else a narrow column breaks the line after the dash
 PEAK = 0.9  # of full scale, for the loudest sample of all players
 
@@ -136,16 +137,12 @@ def _table(report: Report) -> str:
     rows = []
     for number, true in enumerate(scene.truth, 1):
         detected = heard.get(true)
-        cell = _cell(scene, detected, after=_score(detected)) if detected else "nothing"
+        cell = _cell(scene, detected, after=sure(detected)) if detected else "nothing"
         rows.append((_cell(scene, true, before=f"{number} "), cell, _verdict(true, detected)))
-    rows += [("nothing", _cell(scene, e, after=_score(e)), _verdict(None, e)) for e in report.matching.extra]
+    rows += [("nothing", _cell(scene, e, after=sure(e)), _verdict(None, e)) for e in report.matching.extra]
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     head = "".join(f'<th scope="col">{name}</th>' for name in ("True sound", "Heard", "Verdict"))
     return f'<div class="card table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _score(event: Event) -> str:
-    return f" {100 * event.score:.0f}{NBSP}%"
 
 
 def _verdict(true: Event | None, detected: Event | None) -> str:
@@ -155,6 +152,8 @@ def _verdict(true: Event | None, detected: Event | None) -> str:
     if detected is None:
         return '<span class="verdict bad">✗ missed</span>'
     off = f"<small>{abs(math.degrees(wrap(true.azimuth - detected.azimuth))):.0f}° off</small>"
+    if detected.label is None:
+        return f'<span class="verdict partly">◐ found, class unknown</span>{off}'
     if true.label != detected.label:
         return f'<span class="verdict partly">◐ found, misnamed</span>{off}'
     return f'<span class="verdict good">✓ found, named</span>{off}'
@@ -185,7 +184,7 @@ def _sources(report: Report) -> str:
         true = truth.get(event.id)
         said = f", in truth {plain(true.label)}" if true and true.label != event.label else ""
         heading = (
-            f'<h3 class="name">{_chip(scene, event.label)}<span>{plain(event.label)}{_score(event)}</span></h3>'
+            f'<h3 class="name">{_chip(scene, event.label)}<span>{plain(event.label)}{sure(event)}</span></h3>'
             f"<span>{azimuth_name(event.azimuth)}, {_span(event)}</span>"
             f'<span class="soft">{_verdict(true, event).split("<small>")[0]}{said}</span>'
         )

@@ -1,71 +1,52 @@
 """What a listener published, put together again: one event and one continuous waveform for each sound.
 
-Every window of 4.112 s brings each sound's latest event and the sound's waveform over that whole window; windows
-overlap. Stamps are seconds on the clock of the audio; float64 keeps a date of today to a quarter of a microsecond.
+Every window brings each sound's latest event, and the next chunk of the sound's waveform. Stamps are seconds on the
+clock of the audio; float64 keeps a date of today to a quarter of a microsecond.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy.signal.windows import hann
 
 from seld_overlap_ros.evaluation.events import Event, write_events
 
-EDGE_FADE_S = 0.02  # where a track begins or ends in the middle of a sound
+LONGEST_S = 6 * 3600.0  # what one sound may take; a stamp gone wrong would ask for all memory otherwise
 
 
-@lru_cache(maxsize=4)
-def taper(n_samples: int) -> np.ndarray:
-    """Hann weights (N,), float32, shifted by half a sample so that none is 0."""
-    weights = hann(2 * n_samples + 1)[1::2].astype(np.float32)
-    weights.flags.writeable = False
-    return weights
-
-
+@dataclass
 class Track:
-    """The waveform of one sound, blended from overlapping windows."""
+    """The waveform of one sound, from chunks that mostly follow on from each other."""
 
-    def __init__(self, sample_rate: int, start: int) -> None:
-        self.sample_rate = sample_rate
-        self.start = start  # position of the first sample, counted from stamp 0 [samples]
-        self._sum = np.zeros(0, np.float32)
-        self._weight = np.zeros(0, np.float32)
+    sample_rate: int
+    chunks: dict[int, np.ndarray] = field(default_factory=dict)  # first sample, counted from stamp 0 -> chunk (n,)
+    end: int = 0  # sample after the latest chunk
+
+    @property
+    def start(self) -> int:
+        """First sample, counted from stamp 0."""
+        return min(self.chunks)
 
     def add(self, start: int, samples: np.ndarray) -> None:
-        """Blend in a window (N,) that begins at sample `start`, its middle counting most."""
-        self._reserve(start, start + len(samples))
-        inside = slice(start - self.start, start - self.start + len(samples))
-        self._sum[inside] += taper(len(samples)) * samples
-        self._weight[inside] += taper(len(samples))
+        """A chunk (n,) that begins at sample `start`, or next to it: stamps are rounded, and a chunk leaves no gap."""
+        if self.chunks and abs(start - self.end) <= 1:
+            start = self.end
+        self.chunks[start] = samples
+        self.end = start + len(samples)
 
     def samples(self) -> np.ndarray:
-        """The track (N,), float32: weighted mean of the windows, 0 where there was none, faded at its edges."""
-        covered = self._weight > 0
-        blended = np.divide(self._sum, self._weight, out=np.zeros_like(self._sum), where=covered)
-        edges = np.flatnonzero(np.diff(covered, prepend=False, append=False))
-        for first, end in edges.reshape(-1, 2):
-            fade = min(round(EDGE_FADE_S * self.sample_rate), (end - first) // 2)
-            ramp = hann(2 * fade + 1)[:fade].astype(np.float32)
-            blended[first : first + fade] *= ramp
-            blended[end - fade : end] *= ramp[::-1]
-        return blended
-
-    def _reserve(self, start: int, end: int) -> None:
-        before = max(0, self.start - start)
-        after = max(0, end - self.start - len(self._sum))
-        if before or after:
-            self.start -= before
-            self._sum = np.pad(self._sum, (before, after))
-            self._weight = np.pad(self._weight, (before, after))
+        """The waveform (N,) float32 from `start` on, 0 where there was no chunk."""
+        whole = np.zeros(max(at + len(chunk) for at, chunk in self.chunks.items()) - self.start, np.float32)
+        for at, chunk in self.chunks.items():
+            whole[at - self.start :][: len(chunk)] = chunk
+        return whole
 
 
 class Recording:
-    """Collects events and windows in any order; `events` and `track` give what they amount to."""
+    """Collects events and chunks in any order; `events` and `track` give what they amount to."""
 
     def __init__(self) -> None:
         self._zero_s: float | None = None
@@ -86,16 +67,20 @@ class Recording:
         self._events[event.id] = event
 
     def add_source(self, track_id: int, stamp_s: float, samples: np.ndarray, sample_rate: int) -> None:
-        """A window (N,) of a sound's waveform, whose first sample has the stamp.
+        """A chunk (n,) of a sound's waveform, whose first sample has the stamp.
 
-        Raises ValueError if it is not one-dimensional, empty or not finite, or if the rate has changed.
+        Raises ValueError if it is not one-dimensional, empty or not finite, if the rate has changed, or if it lies more
+        than LONGEST_S from the sound's first chunk.
         """
         if samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
-            raise ValueError(f"sound {track_id}: a window must be one channel of finite samples, not empty")
+            raise ValueError(f"sound {track_id}: a chunk must be one channel of finite samples, not empty")
         start = round(stamp_s * sample_rate)
-        track = self._tracks.setdefault(track_id, Track(sample_rate, start))
+        track = self._tracks.setdefault(track_id, Track(sample_rate))
         if track.sample_rate != sample_rate:
             raise ValueError(f"sound {track_id}: rate went from {track.sample_rate} to {sample_rate} Hz")
+        away_s = (start - track.start) / sample_rate if track.chunks else 0.0
+        if abs(away_s) > LONGEST_S:
+            raise ValueError(f"sound {track_id}: a chunk lies {away_s:.0f} s from the first")
         track.add(start, samples)
 
     def events(self) -> list[Event]:
@@ -112,13 +97,16 @@ class Recording:
         return np.pad(samples, (start, 0)) if start >= 0 else samples[-start:], track.sample_rate
 
     def write(self, folder: Path) -> None:
-        """Write `events.json` and `separated/ID_LABEL.wav` into a folder, which is made if need be."""
+        """Write `events.json` and `separated/ID_LABEL.wav` into a folder, which is made if need be.
+
+        A sound of unknown class is in `ID_unknown.wav`.
+        """
         (folder / "separated").mkdir(parents=True, exist_ok=True)
+        write_events(folder / "events.json", self.events())
         for track_id in self._tracks:  # one at a time, as each is as long as the scene up to its sound's end
             event = self._events.get(track_id)
-            name = f"{track_id}_{event.label if event else 'unknown'}.wav".replace("/", "_")
+            name = f"{track_id}_{(event and event.label) or 'unknown'}.wav".replace("/", "_")
             soundfile.write(folder / "separated" / name, *self.track(track_id), subtype="PCM_16")
-        write_events(folder / "events.json", self.events())
 
     def _zero(self) -> float:
         if self._zero_s is not None:

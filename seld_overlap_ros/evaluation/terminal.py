@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from seld_overlap_ros.evaluation.events import Event, wrap
+from seld_overlap_ros.evaluation.events import Event, plain, wrap
 from seld_overlap_ros.evaluation.figures import azimuth_name
 from seld_overlap_ros.evaluation.matching import Matching
 
@@ -29,15 +29,15 @@ def place(event: Event) -> str:
     return f"{arrow(event.azimuth)} {azimuth_name(event.azimuth)}"
 
 
-def name(event: Event) -> str:
-    """The label for people."""
-    return event.label.replace("_", " ")
+def sure(event: Event) -> str:
+    """How likely its label is, '70 %'; of an unknown sound, nothing."""
+    return "" if event.label is None else f"{100 * event.score:.0f} %"
 
 
 def line(event: Event, what: str) -> str:
     """One event as one line; `what` has happened to it."""
     return (f"{event.onset_s:6.1f} s  #{event.id:<3} {what:<6} {place(event):<12} "
-            f"{name(event)} {100 * event.score:.0f} %")
+            f"{plain(event.label)} {sure(event)}").rstrip()
 
 
 def table(events: Sequence[Event], now_s: float) -> Table:
@@ -51,7 +51,7 @@ def table(events: Sequence[Event], now_s: float) -> Table:
         sounding = event.end_s > now_s - STILL_S
         rows.add_row(
             Text("●" if sounding else " ", "green"), str(event.id), f"{event.onset_s:.1f} s",
-            f"{event.duration_s:.1f} s", place(event), name(event), f"{100 * event.score:.0f} %",
+            f"{event.duration_s:.1f} s", place(event), plain(event.label), sure(event),
             style="bold" if sounding else "",
         )
     rows.caption, rows.caption_justify = f"listened to {now_s:.1f} s", "left"
@@ -66,8 +66,8 @@ def summary(matching: Matching) -> Table:
     pairs = [*matching.pairs, *((true, None) for true in matching.missed), *((None, e) for e in matching.extra)]
     pairs.sort(key=lambda pair: (pair[0] is None, (pair[0] or pair[1]).onset_s))
     for true, heard in pairs:
-        cells = [name(true), place(true)] if true else ["", ""]
-        cells += [name(heard), place(heard), f"{100 * heard.score:.0f} %"] if heard else ["", "", ""]
+        cells = [plain(true.label), place(true)] if true else ["", ""]
+        cells += [plain(heard.label), place(heard), sure(heard)] if heard else ["", "", ""]
         rows.add_row(f"{(true or heard).onset_s:.1f} s", *cells, _verdict(true, heard))
     return rows
 
@@ -77,6 +77,8 @@ def _verdict(true: Event | None, heard: Event | None) -> Text:
         return Text("not there", "red")
     if heard is None:
         return Text("missed", "red")
+    if heard.label is None:
+        return Text("found, class unknown", "yellow")
     return Text("found, named", "green") if true.label == heard.label else Text("found, misnamed", "yellow")
 
 
@@ -93,7 +95,7 @@ class Display:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._shown: dict[int, str] = {}  # id -> label as it was last shown
+        self._shown: dict[int, str | None] = {}  # id -> label as it was last shown
 
     def show(self, events: Sequence[Event], now_s: float) -> None:
         """All events so far, and the time up to which was listened, both on the scene's clock [s]."""
@@ -102,9 +104,9 @@ class Display:
             self._live.update(table(events, now_s), refresh=True)
             return
         for event in events:
-            before = self._shown.get(event.id)
-            if before != event.label:
-                self._console.print(line(event, "is now" if before else "new"), highlight=False, markup=False)
+            what = "is now" if event.id in self._shown else "new"
+            if what == "new" or self._shown[event.id] != event.label:
+                self._console.print(line(event, what), highlight=False, markup=False)
             self._shown[event.id] = event.label
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.streaming.streams import Chunk
 from seld_overlap_ros.streaming.tracks import TrackedSound
 
 SECOND = 1_000_000_000  # [ns]
@@ -66,28 +67,34 @@ def to_event(header: Header, sound: TrackedSound, config: SystemConfig) -> Sound
         azimuth_resolution=config.azimuth_resolution,
         direction_score=sound.direction_score,
         hypotheses=to_hypotheses(sound.class_scores, config.labels),
+        unknown=sound.unknown,
         onset=to_time(sound.onset_ns),
         duration=to_duration(sound.duration_ns),
+        ended=sound.ended,
     )
 
 
-def to_event_array(header: Header, sounds: Sequence[TrackedSound], config: SystemConfig) -> SoundEventArray:
-    """All sounds of the window whose stamp the header carries."""
+def to_event_array(
+    header: Header, sounds: Sequence[TrackedSound], ended: Sequence[TrackedSound], config: SystemConfig
+) -> SoundEventArray:
+    """All sounds of the window whose stamp the header carries, and those that have ended with it."""
     front_end = config.front_end
     return SoundEventArray(
         header=header,
         window=to_duration(front_end.window_samples * SECOND // front_end.sample_rate),
         events=[to_event(header, sound, config) for sound in sounds],
+        ended=[to_event(header, sound, config) for sound in ended],
     )
 
 
-def to_separated(header: Header, sound: TrackedSound, config: SystemConfig) -> SeparatedSource:
-    """A sound of the window whose stamp the header carries, with its waveform."""
+def to_separated(header: Header, chunk: Chunk, config: SystemConfig) -> SeparatedSource:
+    """The chunk of a sound that came with the window whose stamp the header carries."""
     return SeparatedSource(
-        header=header,
-        event=to_event(header, sound, config),
+        header=to_header(chunk.stamp_ns, header.frame_id),
+        event=to_event(header, chunk.sound, config),
+        sequence=chunk.sequence,
         sample_rate=config.front_end.sample_rate,
-        samples=array.array("f", sound.samples.astype(np.float32).tobytes()),
+        samples=array.array("f", chunk.samples.astype(np.float32).tobytes()),
     )
 
 
@@ -97,14 +104,17 @@ def to_seconds(time: Time | Duration) -> float:
 
 
 def from_event(message: SoundEvent) -> Event:
-    """The likeliest reading of a sound, its onset in the time of the stamps. Raises ValueError if there is none."""
+    """The likeliest reading of a sound, its onset in the time of the stamps. Raises ValueError if there is none.
+
+    The label of one whose class is unknown is None.
+    """
     if not message.hypotheses:
         raise ValueError(f"sound {message.id} names no class")
     best = message.hypotheses[0]
     return Event(
         id=message.id,
         azimuth=message.azimuth,
-        label=best.label,
+        label=None if message.unknown else best.label,
         onset_s=to_seconds(message.onset),
         duration_s=to_seconds(message.duration),
         score=best.score,
@@ -112,6 +122,6 @@ def from_event(message: SoundEvent) -> Event:
 
 
 def from_separated(message: SeparatedSource) -> tuple[int, float, np.ndarray, int]:
-    """Id of a sound, stamp of its first sample [s], samples (n,) float32 and their rate [Hz]."""
+    """Id of a sound, stamp of the first sample of its chunk [s], samples (n,) float32 and their rate [Hz]."""
     samples = np.asarray(message.samples, np.float32)
     return message.event.id, to_seconds(message.header.stamp), samples, message.sample_rate

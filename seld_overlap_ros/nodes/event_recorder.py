@@ -38,6 +38,7 @@ class EventRecorder(RunnableNode):
         self._notices = Notices(self.get_logger().warning)
         self._last: float | None = None  # when something came
         self._audio = AudioTopic(self, AUTO, self._on_audio)
+        self._next_chunk: dict[int, int] = {}  # id of a sound -> sequence of its next chunk
         self.create_subscription(SoundEventArray, "events", self._on_events, QOS)
         self.create_subscription(SeparatedSource, "separated", self._on_separated, QOS)
         self.create_subscription(LabelTable, "labels", self._on_labels, LATCHED_QOS)
@@ -63,7 +64,7 @@ class EventRecorder(RunnableNode):
 
     def _on_events(self, message: SoundEventArray) -> None:
         self._last = time.monotonic()
-        for event in message.events:
+        for event in [*message.events, *message.ended]:
             try:
                 self._recording.add_event(convert.from_event(event))
             except ValueError as error:
@@ -72,6 +73,11 @@ class EventRecorder(RunnableNode):
         self._display.show(self._recording.events(), self._recording.since_start(end_s))
 
     def _on_separated(self, message: SeparatedSource) -> None:
+        number, expected = message.event.id, self._next_chunk.get(message.event.id, message.sequence)
+        if message.sequence != expected:
+            self._notices("lost", f"sound {number} lacks a part of its waveform, as chunk {message.sequence} came in "
+                                  f"place of {expected}: give the machine or the network less to do")
+        self._next_chunk[number] = message.sequence + 1
         try:
             self._recording.add_source(*convert.from_separated(message))
         except ValueError as error:

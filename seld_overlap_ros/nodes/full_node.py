@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
 
 from seld_overlap_ros.graphs import FULL_NODE
 from seld_overlap_ros.hearing import Hearing
@@ -16,14 +14,11 @@ from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.audio_input import AudioInput
+from seld_overlap_ros.nodes.event_output import EventOutput
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.stream import Window
-from seld_overlap_ros.streaming.tracks import Tracks
 from seld_overlap_ros.streaming.worker import Worker
-
-LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-OUT_QOS = QoSProfile(depth=50)  # a window may bring a dozen separated sounds at once
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class FullNode(RunnableNode):
         self._notices = Notices(self.get_logger().warning)
         self._hearing = Hearing(load_model(self.value("model")), self.value("direction_threshold"))
         self._config = self._hearing.config
-        self._tracks = Tracks(self._config)
+        self._known: list[int] = []  # the directions in which a sound was heard last
         self._connect()
         self._worker: Worker[_Task] = Worker(self._hear, self._dropped, self._failed)
 
@@ -50,13 +45,7 @@ class FullNode(RunnableNode):
         self._worker.close()
 
     def _connect(self) -> None:
-        self._events = self.create_publisher(SoundEventArray, "events", OUT_QOS)
-        self._separated = self.create_publisher(SeparatedSource, "separated", OUT_QOS)
-        self._labels = self.create_publisher(LabelTable, "labels", LATCHED_QOS)
-        now_ns = self.get_clock().now().nanoseconds
-        self._labels.publish(
-            convert.to_label_table(now_ns, self.value("frame_id"), self.value("model"), self._config)
-        )
+        self._output = EventOutput(self, self._config)
         self._input = AudioInput(
             self, self._config.front_end, self._config.array.n_microphones, self.value("hop"), self._notices,
             lambda window, frame_id: self._worker.put(_Task(window, frame_id)),
@@ -73,11 +62,9 @@ class FullNode(RunnableNode):
 
     def _hear(self, task: _Task) -> None:
         """In the worker's thread, so that the audio keeps flowing in."""
-        sounds = self._tracks.update(task.window.stamp_ns, self._hearing(task.window.samples))
-        header = convert.to_header(task.window.stamp_ns, task.frame_id)
-        self._events.publish(convert.to_event_array(header, sounds, self._config))
-        for sound in sounds:
-            self._separated.publish(convert.to_separated(header, sound, self._config))
+        sources = self._hearing(task.window.samples, self._known)
+        self._known = [source.direction for source in sources]
+        self._output.publish(convert.to_header(task.window.stamp_ns, task.frame_id), sources)
 
     def _dropped(self, task: _Task) -> None:
         self._notices("dropped", "a window is left out, as windows come faster than they are heard: set a longer hop")

@@ -2,7 +2,8 @@
 
 A window holds at most one separated signal a direction. Where that signal is active, there is a sound; two of them with
 a pause of more than JOIN_S between them are two. The windows overlap, so a sound is met again in the next ones: it is
-the same when it comes from the same direction and its time overlaps with what is known of it.
+the same when it comes from the same direction and its time overlaps with what is known of it. It has ended once it
+has been quiet for JOIN_S at the end of a window, or was not heard for as long.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ FADE_DB_PER_S = 6.0  # how fast the loudest one of earlier windows is forgotten;
 FLOOR_DB = -80.0  # [dB re full scale] a quieter frame never is a sound
 SHORTEST_FRAMES = 3  # less is a click of the separation
 EDGE_FRAMES = 2  # what is active this close to the window's border is taken to go on beyond it
+NO_SAMPLES = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class TrackedSound:
     onset_ns: int  # on the clock of the audio's stamps
     duration_ns: int  # as far as it has been heard yet
     samples: np.ndarray  # (window_samples,) the separated signal, without other sounds from the same direction
+    unknown: bool = False  # no class is likely enough to name it
+    ended: bool = False  # it is over, and its duration whole; should it go on all the same, that was a pause
 
 
 def frame_levels(log_mag: np.ndarray) -> np.ndarray:
@@ -91,6 +95,7 @@ class _Track:
     direction: int
     start_ns: int
     end_ns: int
+    latest: TrackedSound | None = None  # the latest word about it, without its samples
     class_sum: np.ndarray | float = 0.0  # (C,)
     onsets: list[int] = field(default_factory=list)  # [ns] as the windows saw it that hold the onset
     ends: list[int] = field(default_factory=list)  # [ns]
@@ -117,10 +122,16 @@ def _median(values: list[int]) -> int:
 
 
 class Tracks:
-    """Gives the sounds of each window their ids; windows come in the order of their stamps."""
+    """Gives the sounds of each window their ids; windows come in the order of their stamps.
 
-    def __init__(self, config: SystemConfig) -> None:
+    A sound whose best class has a lower score than `class_threshold` is marked unknown. `ended` has the last word about
+    each sound that has ended with the latest window, be it heard in it or not, without samples.
+    """
+
+    def __init__(self, config: SystemConfig, class_threshold: float = 0.0) -> None:
         self.config = config
+        self.class_threshold = class_threshold
+        self.ended: list[TrackedSound] = []
         self._join_frames = int(JOIN_S * config.front_end.sample_rate / config.front_end.hop)
         self._n_ids = 0
         self._window_ns: int | None = None
@@ -132,9 +143,16 @@ class Tracks:
 
         Stamps that go back start anew: nothing from before is taken for the same sound, and no id comes again.
         """
+        before = {track.id: track.latest for track in self._live}
         self._move_to(window_ns)
         sounds = [sound for source in sources for sound in self._sounds(window_ns, source)]
+        self._find_ends(before, sounds)
         return sorted(sounds, key=lambda sound: (sound.onset_ns, sound.id))
+
+    @property
+    def ids(self) -> set[int]:
+        """The sounds that may still be heard of, or have ended with the latest window."""
+        return {track.id for track in self._live} | {sound.id for sound in self.ended}
 
     def _move_to(self, window_ns: int) -> None:
         passed_ns = 0 if self._window_ns is None else window_ns - self._window_ns
@@ -144,6 +162,21 @@ class Tracks:
         fade_db = FADE_DB_PER_S * passed_ns / SECOND
         self._peak_db = {direction: peak - fade_db for direction, peak in self._peak_db.items()}
         self._live = [track for track in self._live if track.end_ns > window_ns - JOIN_NS]
+
+    def _find_ends(self, before: dict[int, TrackedSound], sounds: list[TrackedSound]) -> None:
+        """`before`: the latest word about each sound that was known before this window."""
+        heard = {sound.id: replace(sound, samples=NO_SAMPLES) for sound in sounds}
+        for track in self._live:
+            track.latest = heard.get(track.id) or replace(track.latest, ended=self._is_over(track))
+        after = {track.id: track.latest for track in self._live}
+        lost = {known: replace(sound, ended=True) for known, sound in before.items() if known not in after}
+        over = {known for known, sound in before.items() if sound.ended}
+        self.ended = [sound for known, sound in (lost | after).items() if sound.ended and known not in over]
+
+    def _is_over(self, track: _Track) -> bool:
+        front_end = self.config.front_end
+        window_end_ns = self._window_ns + front_end.window_samples * SECOND // front_end.sample_rate
+        return track.end_ns <= window_end_ns - JOIN_NS
 
     def _sounds(self, window_ns: int, source: HeardSource) -> list[TrackedSound]:
         runs = self._runs(source)
@@ -192,26 +225,31 @@ class Tracks:
         return track
 
     def _split(self, samples: np.ndarray, sightings: list[_Sighting]) -> list[np.ndarray]:
-        """The separated signal (window_samples,) cut apart in the middle of the pauses between its sounds."""
-        if len(sightings) < 2:
-            return [samples] * len(sightings)
-        rate = self.config.front_end.sample_rate
-        middles = [
-            ((a.end_ns + b.start_ns) // 2 - a.window_ns) * rate // SECOND
-            for a, b in pairwise(sightings)
-        ]
-        parts = np.zeros((len(sightings), len(samples)), samples.dtype)
-        for part, first, last in zip(parts, [0, *middles], [*middles, len(samples)], strict=True):
-            part[first:last] = samples[first:last]
-        return list(parts)
+        """The separated signal (window_samples,) parted in the middle of the pauses between its sounds.
+
+        One fades out where the next fades in: a hard cut would click.
+        """
+        if not sightings:
+            return []
+        rate, fade = self.config.front_end.sample_rate, self.config.front_end.hop
+        position = np.arange(len(samples))
+        shares = [np.ones(len(samples), np.float32)]  # of the sounds that begin after each pause
+        for a, b in pairwise(sightings):
+            middle = ((a.end_ns + b.start_ns) // 2 - a.window_ns) * rate // SECOND
+            shares.append(np.clip((position - middle) / fade + 0.5, 0, 1).astype(np.float32))
+        shares.append(np.zeros(len(samples), np.float32))
+        return [samples * (since - until) for since, until in pairwise(shares)]
 
     def _tracked(self, track: _Track, source: HeardSource, samples: np.ndarray) -> TrackedSound:
+        class_scores = track.class_sum / np.sum(track.class_sum)
         return TrackedSound(
             id=track.id,
             direction=track.direction,
             direction_score=source.direction_score,
-            class_scores=track.class_sum / np.sum(track.class_sum),
+            class_scores=class_scores,
             onset_ns=track.start_ns,
             duration_ns=track.end_ns - track.start_ns,
             samples=samples,
+            unknown=bool(class_scores.max() < self.class_threshold),
+            ended=self._is_over(track),
         )

@@ -98,6 +98,12 @@ def test_the_outcome_is_told(html):
     assert "in truth dog bark" in text
 
 
+def test_a_sound_of_unknown_class_is_shown_as_such():
+    text = re.sub(r"<[^>]+>", " ", render(report(detections=[Event(1, math.pi / 2, None, 0.6, 2.1, 0.3)])))
+    assert "found, class unknown" in text and "in truth speech" in text
+    assert not re.search(r"unknown\s+30", text) and not re.search(r"\bNone\b", text)
+
+
 def test_what_comes_from_files_is_escaped(html):
     assert "A &lt;b&gt;test" in html and "Played &amp; heard." in html and "X &amp; Y" in html
 

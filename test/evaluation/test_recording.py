@@ -1,4 +1,4 @@
-"""Recording: overlapping windows of one sound become the sound again, in its place on the scene's clock."""
+"""Recording: the chunks of one sound become the sound again, in its place on the scene's clock."""
 
 import json
 import math
@@ -9,38 +9,45 @@ import pytest
 import soundfile
 
 from seld_overlap_ros.evaluation.events import Event
-from seld_overlap_ros.evaluation.recording import EDGE_FADE_S, Recording
+from seld_overlap_ros.evaluation.recording import Recording
 
-RATE, WINDOW, HOP = 16000, 4112, 1000
+RATE, CHUNK, HOP = 16000, 4112, 1000
 NOW_S = 1_800_000_000.0  # stamps of today: seconds since 1970
-FADE = round(EDGE_FADE_S * RATE)
 
 
 @pytest.fixture
 def signal():
-    return np.random.default_rng(0).standard_normal(20 * HOP + WINDOW).astype(np.float32)
+    return np.random.default_rng(0).standard_normal(20 * HOP + CHUNK).astype(np.float32)
 
 
 def record(signal, order=None, zero_s=NOW_S):
     recording = Recording()
     recording.begin(zero_s)
-    for k in order if order is not None else range((len(signal) - WINDOW) // HOP + 1):
-        recording.add_source(3, NOW_S + k * HOP / RATE, signal[k * HOP : k * HOP + WINDOW], RATE)
+    firsts = [0, *range(CHUNK, len(signal), HOP)]  # the first chunk brings what was before the sound was noticed
+    ends = [*firsts[1:], len(signal)]
+    for k in order if order is not None else range(len(firsts)):
+        recording.add_source(3, NOW_S + firsts[k] / RATE, signal[firsts[k] : ends[k]], RATE)
     return recording
 
 
 @pytest.mark.parametrize("order", [None, np.random.default_rng(1).permutation(21)], ids=["in order", "shuffled"])
-def test_overlapping_windows_blend_to_the_original(signal, order):
+def test_chunks_are_joined_to_the_original(signal, order):
     samples, rate = record(signal, order).track(3)
     assert (rate, len(samples)) == (RATE, len(signal))
-    np.testing.assert_allclose(samples[FADE:-FADE], signal[FADE:-FADE], atol=1e-4)
+    np.testing.assert_array_equal(samples, signal)
 
 
-def test_a_track_fades_in_and_out(signal):
-    samples, _ = record(signal).track(3)
-    assert samples[0] == 0
-    assert abs(samples[-1]) < 1e-3
-    assert np.all(np.abs(samples[:FADE]) <= np.abs(signal[:FADE]) + 1e-4)
+@pytest.mark.parametrize("phase", np.linspace(0, 1, 11))
+def test_stamps_that_are_rounded_leave_no_gap(phase):
+    recording = Recording()
+    recording.begin(NOW_S)
+    for k in range(50):
+        stamp_ns = round((NOW_S + (phase + 8001 * k) / 44100) * 1e9)
+        recording.add_source(1, stamp_ns / 1e9, np.ones(8001, np.float32), 44100)
+    samples, _ = recording.track(1)
+    first = np.flatnonzero(samples)[0]
+    assert first <= 1
+    assert np.all(samples[first:] == 1) and len(samples) == first + 50 * 8001
 
 
 def test_time_0_is_the_first_stamp_of_the_audio(signal):
@@ -49,7 +56,7 @@ def test_time_0_is_the_first_stamp_of_the_audio(signal):
     recording.add_event(Event(3, 0.0, "speech", NOW_S + 0.25, 1.0))
     samples, _ = recording.track(3)
     assert not samples[: RATE // 2].any()
-    np.testing.assert_allclose(samples[RATE // 2 + FADE :][:HOP], signal[FADE:][:HOP], atol=1e-4)
+    np.testing.assert_allclose(samples[RATE // 2 :][:HOP], signal[:HOP], atol=1e-4)
     assert recording.events()[0].onset_s == pytest.approx(0.75)
     assert recording.since_start(NOW_S) == pytest.approx(0.5)
 
@@ -63,18 +70,18 @@ def test_what_was_before_time_0_is_left_out(signal):
 def test_without_audio_time_0_is_the_first_that_was_heard():
     recording = Recording()
     recording.add_event(Event(1, 0.0, "speech", NOW_S + 2, 1.0))
-    recording.add_source(1, NOW_S + 1, np.ones(WINDOW, np.float32), RATE)
+    recording.add_source(1, NOW_S + 1, np.ones(CHUNK, np.float32), RATE)
     assert recording.events()[0].onset_s == pytest.approx(1.0)
 
 
-def test_a_pause_between_windows_is_silent():
+def test_a_pause_between_chunks_is_silent():
     recording = Recording()
     recording.begin(NOW_S)
     for start_s in (0.0, 1.0):
-        recording.add_source(1, NOW_S + start_s, np.ones(WINDOW, np.float32), RATE)
+        recording.add_source(1, NOW_S + start_s, np.ones(CHUNK, np.float32), RATE)
     samples, _ = recording.track(1)
-    assert not samples[WINDOW:RATE].any()
-    assert samples[WINDOW // 2] == samples[RATE + WINDOW // 2] == pytest.approx(1.0)
+    assert not samples[CHUNK:RATE].any()
+    assert samples[CHUNK // 2] == samples[RATE + CHUNK // 2] == pytest.approx(1.0)
 
 
 def test_a_later_word_about_a_sound_supersedes_the_earlier():
@@ -93,20 +100,26 @@ def test_nothing_recorded_is_an_empty_list(tmp_path):
 def test_a_recording_in_files(signal, tmp_path):
     recording = record(0.2 * signal)
     recording.add_event(Event(3, math.pi / 2, "dog/bark", NOW_S + 0.25, 1.0, 0.75))
-    recording.add_source(4, NOW_S, signal[:WINDOW] * 0, RATE)
+    recording.add_source(4, NOW_S, signal[:CHUNK] * 0, RATE)
+    recording.add_source(5, NOW_S, signal[:CHUNK] * 0, RATE)
+    recording.add_event(Event(5, 0.0, None, NOW_S + 0.5, 1.0, 0.25))
     recording.write(tmp_path)
-    assert json.loads((tmp_path / "events.json").read_text())[0]["azimuth_deg"] == 90.0
-    assert {path.name for path in (tmp_path / "separated").iterdir()} == {"3_dog_bark.wav", "4_unknown.wav"}
+    known, unknown = json.loads((tmp_path / "events.json").read_text())
+    assert known["azimuth_deg"] == 90.0
+    assert (unknown["label"], unknown["score"]) == (None, 0.25)
+    assert Event.from_json(unknown).label is None
+    assert {path.name for path in (tmp_path / "separated").iterdir()} == {
+        "3_dog_bark.wav", "4_unknown.wav", "5_unknown.wav"}
     samples, rate = soundfile.read(tmp_path / "separated" / "3_dog_bark.wav")
     assert rate == RATE
-    np.testing.assert_allclose(samples[FADE:-FADE], 0.2 * signal[FADE:-FADE], atol=2e-4)
+    np.testing.assert_allclose(samples, 0.2 * signal, atol=2e-4)
 
 
 def test_writing_needs_memory_for_one_sound_at_a_time(tmp_path):
     recording, n_sounds, late_s = Recording(), 8, 30
     recording.begin(NOW_S)
     for track_id in range(n_sounds):
-        recording.add_source(track_id, NOW_S + late_s, np.ones(WINDOW, np.float32), RATE)
+        recording.add_source(track_id, NOW_S + late_s, np.ones(CHUNK, np.float32), RATE)
     tracemalloc.start()
     recording.write(tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
@@ -115,12 +128,20 @@ def test_writing_needs_memory_for_one_sound_at_a_time(tmp_path):
     assert peak < 3 * late_s * RATE * np.dtype(np.float32).itemsize
 
 
-@pytest.mark.parametrize("samples", [np.zeros((2, WINDOW)), np.zeros(0), np.array([0.0, np.nan])])
-def test_a_window_that_is_no_sound_is_refused(samples):
-    with pytest.raises(ValueError, match="sound 8: a window must be one channel of finite samples"):
+@pytest.mark.parametrize("samples", [np.zeros((2, CHUNK)), np.zeros(0), np.array([0.0, np.nan])])
+def test_a_chunk_that_is_no_sound_is_refused(samples):
+    with pytest.raises(ValueError, match="sound 8: a chunk must be one channel of finite samples"):
         Recording().add_source(8, NOW_S, samples.astype(np.float32), RATE)
 
 
 def test_a_change_of_rate_is_refused(signal):
     with pytest.raises(ValueError, match="sound 3: rate went from 16000 to 48000 Hz"):
-        record(signal).add_source(3, NOW_S, signal[:WINDOW], 48000)
+        record(signal).add_source(3, NOW_S, signal[:CHUNK], 48000)
+
+
+@pytest.mark.parametrize("away_s", [-1e6, 1e6])
+def test_a_chunk_whose_stamp_has_gone_wrong_is_refused(signal, away_s):
+    recording = record(signal)
+    with pytest.raises(ValueError, match="sound 3: a chunk lies -?1000000 s from the first"):
+        recording.add_source(3, NOW_S + away_s, signal[:CHUNK], RATE)
+    np.testing.assert_array_equal(recording.track(3)[0], signal)

@@ -32,6 +32,15 @@ def test_each_sound_is_told_once_and_again_when_its_name_changes():
     ]
 
 
+def test_a_sound_of_unknown_class_is_told_as_such_and_named_later():
+    unknown = Event(2, -math.pi / 4, None, 2.6, 1.4, 0.3)
+    lines = shown(([unknown], 4.1), ([unknown], 4.6), ([BARK], 5.1)).splitlines()
+    assert [line.split()[3:] for line in lines] == [
+        ["new", "↗", "−45°", "unknown"], ["is", "now", "↗", "−45°", "dog", "bark", "70", "%"]]
+    assert "unknown" in shown(([unknown], 4.1), force_terminal=True)
+    assert "30 %" not in shown(([unknown], 4.1), force_terminal=True)
+
+
 def test_a_terminal_shows_the_latest_rows_and_how_far_it_has_listened():
     events = [Event(100 + k, 0.0, "speech", 0.5 * k, 0.4) for k in range(N_ROWS + 2)]
     out = shown((events, 12.25), force_terminal=True)
@@ -63,3 +72,11 @@ def test_the_outcome_in_order_of_the_true_onsets_with_what_was_not_there_at_the_
         ["0.2", "s", "cough", "↑", "front", "0°", "40", "%", "not", "there"],
     ]
     assert in_words(matching) == "found 1 of 2, named 0 of 2, 1 heard that were not there"
+
+
+def test_a_found_sound_of_unknown_class_is_not_misnamed():
+    matching = match([BARK], [Event(9, -math.pi / 4, None, 2.6, 1.4, 0.3)])
+    console = Console(file=io.StringIO(), width=100)
+    console.print(summary(matching))
+    assert "found, class unknown" in console.file.getvalue()
+    assert in_words(matching).startswith("found 1 of 1, named 0 of 1")

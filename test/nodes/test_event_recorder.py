@@ -47,14 +47,16 @@ class Desk:
             assert time.monotonic() < deadline, "the recorder has not subscribed"
             time.sleep(0.02)
 
-    def publish_window(self, k, events, samples):
-        """Window k, a quarter of a second long and an eighth after the one before."""
+    def publish_window(self, k, events, samples, ended=()):
+        """Window k, a quarter of a second long and an eighth after the one before; samples: the chunk of each sound."""
         header = Header(stamp=stamp(START_S + 0.125 * k))
         self.audio.publish(AudioDataStamped(header=header))
-        self.events.publish(SoundEventArray(header=header, window=Duration(nanosec=250_000_000), events=events))
+        self.events.publish(
+            SoundEventArray(header=header, window=Duration(nanosec=250_000_000), events=events, ended=list(ended)))
         for event in events:
-            self.separated.publish(
-                SeparatedSource(header=header, event=event, sample_rate=RATE, samples=array.array("f", samples)))
+            self.separated.publish(SeparatedSource(
+                header=Header(stamp=stamp(START_S + 0.25 * k)), event=event, sequence=k, sample_rate=RATE,
+                samples=array.array("f", samples)))
 
     def end(self):
         """What the recorder printed."""
@@ -92,19 +94,20 @@ def sound(number, label, onset_s=0.0, duration_s=0.5, score=0.5):
 
 
 def test_what_was_heard_is_in_the_folder_after_the_end_of_the_audio(open_desk, tmp_path):
-    signal_ = 0.2 * np.random.default_rng(0).standard_normal(2 * WINDOW).astype(np.float32)
+    signal_ = 0.2 * np.random.default_rng(0).standard_normal(3 * WINDOW).astype(np.float32)
     desk = open_desk(end_after=1.0)
     desk.wait_for_recorder()
     for k in range(3):
         event = sound(7, "dog_bark" if k else "cough", onset_s=0.0625, duration_s=0.125 * (k + 1), score=0.75)
-        desk.publish_window(k, [event], signal_[k * WINDOW // 2 :][:WINDOW])
+        desk.publish_window(k, [event], signal_[k * WINDOW :][:WINDOW])
     said = desk.end()
     assert desk.process.returncode == 0, said
     assert json.loads((tmp_path / "heard" / "events.json").read_text()) == [
         {"id": 7, "azimuth_deg": 90.0, "label": "dog_bark", "score": 0.75, "onset_s": 0.062, "duration_s": 0.375}]
     samples, rate = soundfile.read(tmp_path / "heard" / "separated" / "7_dog_bark.wav")
-    assert (rate, len(samples)) == (RATE, 2 * WINDOW)
-    np.testing.assert_allclose(samples[400:-400], signal_[400:-400], atol=2e-4)
+    assert (rate, len(samples)) == (RATE, 3 * WINDOW)
+    np.testing.assert_allclose(samples, signal_, atol=2e-4)
+    assert "lacks a part" not in said
     assert "#7   new    ← left 90°   cough 75 %" in said and "#7   is now ← left 90°   dog bark 75 %" in said
 
 
@@ -130,8 +133,31 @@ def test_what_makes_no_sense_is_left_out_and_said(open_desk, tmp_path):
     said = desk.end()
     assert desk.process.returncode == 0, said
     assert "an event is left out: sound 1 names no class" in said
-    assert "a separated sound is left out: sound 1: a window must be one channel of finite samples" in said
+    assert "a separated sound is left out: sound 1: a chunk must be one channel of finite samples" in said
     assert [event["id"] for event in json.loads((tmp_path / "heard" / "events.json").read_text())] == [2]
+
+
+def test_the_last_word_about_a_sound_counts_and_one_of_unknown_class_has_no_label(open_desk, tmp_path):
+    desk = open_desk(end_after=1.0)
+    desk.wait_for_recorder()
+    unknown = sound(2, "speech", score=0.25)
+    unknown.unknown = True
+    desk.publish_window(0, [sound(1, "speech"), unknown], np.zeros(WINDOW))
+    desk.publish_window(1, [], [], ended=[sound(1, "speech", duration_s=0.75)])
+    said = desk.end()
+    first, second = json.loads((tmp_path / "heard" / "events.json").read_text())
+    assert (first["label"], first["duration_s"]) == ("speech", 0.75)
+    assert second["label"] is None
+    assert [line.split()[-1] for line in said.splitlines() if "#2 " in line] == ["unknown"]
+    assert (tmp_path / "heard" / "separated" / "2_unknown.wav").exists()
+
+
+def test_a_chunk_that_is_lost_is_said(open_desk):
+    desk = open_desk(end_after=1.0)
+    desk.wait_for_recorder()
+    for k in (0, 1, 3):
+        desk.publish_window(k, [sound(1, "speech")], np.zeros(WINDOW))
+    assert "sound 1 lacks a part of its waveform, as chunk 3 came in place of 2" in desk.end()
 
 
 def test_an_earlier_recording_is_not_overwritten(open_desk, tmp_path):

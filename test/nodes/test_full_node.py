@@ -24,6 +24,7 @@ from seld_overlap_ros.hearing import Hearing  # noqa: E402
 from seld_overlap_ros.models.checkpoint import load_model  # noqa: E402
 from seld_overlap_ros.nodes import audio_input, convert, full_node  # noqa: E402
 from seld_overlap_ros.streaming.pcm import AudioFormat, decode, encode  # noqa: E402
+from seld_overlap_ros.streaming.streams import Streams  # noqa: E402
 from seld_overlap_ros.streaming.tracks import Tracks  # noqa: E402
 from seld_overlap_ros.up import command  # noqa: E402
 
@@ -72,7 +73,7 @@ class Bench:
         self.events[convert.to_ns(message.header.stamp)] = message
 
     def _on_separated(self, message):
-        self.separated.setdefault(convert.to_ns(message.header.stamp), []).append(message)
+        self.separated.setdefault(convert.to_ns(message.event.header.stamp), []).append(message)
 
     def wait(self, met, limit_s=LIMIT_S):
         """Until something holds, in time."""
@@ -157,12 +158,14 @@ def test_a_window_is_heard_as_by_the_library(bench, model, sound, sample_format)
     stamp_ns = convert.to_ns(events.header.stamp)
     hearing = Hearing(load_model(model))
     heard_samples = decode(encode(sound, sample_format), AudioFormat(8, RATE, sample_format)).T
-    expected = Tracks(hearing.config).update(stamp_ns, hearing(heard_samples))
+    tracks = Tracks(hearing.config, class_threshold=0.4)
+    expected = tracks.update(stamp_ns, hearing(heard_samples))
+    chunks = {chunk.sound.id: chunk for chunk in Streams(tracks).update(stamp_ns, expected)}
     assert {heard.direction for heard in expected} == {0, 3}
     assert events.header.frame_id == "head"
     assert events.window.sec + events.window.nanosec / 1e9 == pytest.approx(4.112)
     assert len(events.events) == len(expected)
-    bench.wait(lambda: len(bench.separated.get(stamp_ns, [])) == len(expected))
+    bench.wait(lambda: len(bench.separated.get(stamp_ns, [])) == len(expected) == len(chunks))
     separated = {message.event.id: message for message in bench.separated[stamp_ns]}
     for event, wanted in zip(sorted(events.events, key=lambda e: e.azimuth),
                              sorted(expected, key=lambda e: hearing.config.azimuths[e.direction]), strict=True):
@@ -175,11 +178,36 @@ def test_a_window_is_heard_as_by_the_library(bench, model, sound, sample_format)
         scores = [(h.label, h.score) for h in event.hypotheses]
         assert [score for _, score in scores] == pytest.approx(sorted(wanted.class_scores, reverse=True), abs=1e-5)
         assert scores[0][0] == hearing.config.labels[wanted.class_scores.argmax()]
+        assert (event.unknown, event.ended) == (wanted.unknown, wanted.ended)
         message = separated[event.id]
         assert message.event == event
-        assert message.header == events.header
-        assert message.sample_rate == RATE
-        np.testing.assert_allclose(message.samples, wanted.samples, atol=1e-5)
+        assert message.header == convert.to_header(chunks[wanted.id].stamp_ns, "head")
+        assert (message.sequence, message.sample_rate) == (0, RATE)
+        np.testing.assert_allclose(message.samples, chunks[wanted.id].samples, atol=1e-5)
+
+
+def test_the_streams_of_several_windows_are_those_of_the_library(open_bench, model, sound):
+    bench = open_bench(hop=1.0)
+    long = np.concatenate([sound, sound[: 3 * RATE]])
+    start_ns = convert.to_ns(bench.hears(long[:WINDOW], sample_format="F32LE").header.stamp)
+    for first in range(WINDOW, len(long), RATE):  # not faster than they are heard
+        window_ns = start_ns + (first - WINDOW + RATE) * SECOND // RATE
+        bench.play(long[first : first + RATE], "F32LE", stamp_ns=start_ns + first * SECOND // RATE)
+        bench.wait(lambda window_ns=window_ns: window_ns in bench.events)
+    hearing, tracks, known, expected = Hearing(load_model(model)), Tracks(load_model(model).config), (), []
+    streams = Streams(tracks)
+    for k in range(4):
+        sources = hearing(long[k * RATE :][:WINDOW].T, known)
+        known = [source.direction for source in sources]
+        expected += streams.update(start_ns + k * SECOND, tracks.update(start_ns + k * SECOND, sources))
+    assert len({chunk.sound.id for chunk in expected}) >= 2
+    bench.wait(lambda: sum(map(len, bench.separated.values())) == len(expected))
+    heard = {(m.event.id, m.sequence): m for window in bench.separated.values() for m in window}
+    for chunk in expected:
+        message = heard[chunk.sound.id, chunk.sequence]
+        assert convert.to_ns(message.header.stamp) == chunk.stamp_ns
+        assert message.event.ended == chunk.sound.ended
+        np.testing.assert_allclose(message.samples, chunk.samples, atol=1e-5)
 
 
 def test_the_labels_come_to_whoever_asks_later(bench, model):
@@ -365,7 +393,7 @@ def test_windows_that_are_left_out_are_said(open_bench, sound):
 
 
 def test_a_failure_of_the_hearing_ends_the_node_with_a_reason(bench, sound, monkeypatch):
-    monkeypatch.setattr(bench.full, "_hearing", lambda samples: 1 / 0)
+    monkeypatch.setattr(bench.full, "_hearing", lambda samples, known: 1 / 0)
     bench.play(sound)
     bench.describe()
     bench.wait(bench.full.done.done)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seld_overlap_ros.config import FrontEnd, SystemConfig
-from seld_overlap_ros.streaming.tracks import SECOND, TrackedSound, Tracks
+from seld_overlap_ros.streaming.tracks import JOIN_S, SECOND, TrackedSound, Tracks
 
 CONFIG = SystemConfig(labels=("bell", "dog"), front_end=FrontEnd(n_frames=256))
 WINDOW_S = CONFIG.front_end.window_s
@@ -130,3 +130,73 @@ def test_a_sound_never_ends_before_it_began(tracks):
 def test_silence_holds_no_sound(tracks):
     assert hear(tracks, 0) == []
     assert hear(tracks, 0.5, source(START_S + 0.5, [])) == []
+
+
+def run(tracks: Tracks, at_s: list[float], *sounds: tuple[float, float]) -> list[dict]:
+    """What is said of each window: sounds and ended by id."""
+    said = []
+    for at in at_s:
+        heard = hear(tracks, at, source(START_S + at, [(START_S + a, START_S + b) for a, b in sounds]))
+        said.append({"sounds": {s.id: s for s in heard}, "ended": {s.id: s for s in tracks.ended}})
+    return said
+
+
+def test_the_end_of_a_sound_is_said_once_and_soon(tracks):
+    said = run(tracks, windows(5), (3.0, 5.5))
+    [at] = [at for at, each in zip(windows(5), said, strict=True) if each["ended"]]
+    assert 5.5 + JOIN_S <= at + WINDOW_S <= 5.5 + JOIN_S + 0.5 + TOLERANCE_S
+    assert [sound.ended for each in said for sound in each["sounds"].values()] == [
+        window >= at for window in windows(5) if window + WINDOW_S > 3.0 + 3 * FRAME_S]
+    [last] = said[windows(5).index(at)]["ended"].values()
+    assert (last.id, last.ended) == (1, True)
+    assert last.duration_ns / SECOND == pytest.approx(2.5, abs=2 * TOLERANCE_S)
+
+
+def test_a_sound_that_is_no_longer_heard_has_ended_too(tracks):
+    said = run(tracks, [0.0], (1.0, 9.0)) + [{"sounds": hear(tracks, at), "ended": tracks.ended} for at in (0.5, 1.0)]
+    assert [len(each["ended"]) for each in said] == [0, 0, 1]
+    [last] = tracks.ended
+    assert (last.id, last.ended, len(last.samples)) == (1, True, 0)
+    assert (last.onset_ns + last.duration_ns) / SECOND == pytest.approx(START_S + WINDOW_S, abs=TOLERANCE_S)
+    hear(tracks, 1.5)
+    assert tracks.ended == []
+
+
+def test_a_sound_that_was_missed_in_one_window_goes_on(tracks):
+    run(tracks, [0.0], (1.0, 9.0))
+    assert hear(tracks, 0.5) == [] and tracks.ended == []
+    [again] = run(tracks, [1.0], (1.0, 9.0))
+    assert {known: sound.ended for known, sound in again["sounds"].items()} == {1: False}
+
+
+def test_an_end_that_was_none_is_taken_back_and_said_again(tracks):
+    [first] = run(tracks, [0.0], (1.0, 3.0))
+    [second] = run(tracks, [2.0], (1.0, 9.0))
+    assert list(first["ended"]) == [1] and not second["ended"]
+    assert {known: sound.ended for known, sound in second["sounds"].items()} == {1: False}
+    hear(tracks, 3.0)
+    assert [sound.id for sound in tracks.ended] == [1]
+
+
+@pytest.mark.parametrize("jump_s", [-100, 100])
+def test_what_sounded_when_the_stamps_jump_has_ended(tracks, jump_s):
+    run(tracks, [0.0], (1.0, 9.0))
+    hear(tracks, jump_s)
+    assert [(sound.id, sound.ended) for sound in tracks.ended] == [(1, True)]
+    hear(tracks, jump_s + 0.5)
+    assert tracks.ended == []
+
+
+def test_a_sound_whose_best_class_is_unlikely_is_unknown(tracks):
+    tracks.class_threshold = 0.7
+    sound_s = (START_S + 2, START_S + 3)
+    [sound] = hear(tracks, 0, source(START_S, [sound_s], bell=0.6))
+    assert sound.unknown and sound.class_scores.argmax() == 0
+    [sound] = hear(tracks, 0.5, source(START_S + 0.5, [sound_s], bell=0.9))  # the mean of both windows counts
+    assert not sound.unknown
+
+
+def test_sounds_that_are_parted_fade_into_each_other(tracks):
+    first, second = hear(tracks, 0, source(START_S, [(START_S + 0.5, START_S + 1), (START_S + 3, START_S + 3.5)]))
+    assert 0 < np.abs(np.diff(first.samples)).max() <= 1 / CONFIG.front_end.hop
+    assert 0 < np.abs(np.diff(second.samples)).max() <= 1 / CONFIG.front_end.hop
