@@ -108,7 +108,8 @@ def curve(folder: Path) -> list[float]:
     losses = {}
     for file in sorted(folder.glob("version_*/metrics.csv")):
         with file.open() as rows:
-            losses |= {int(row["step"]): float(row["train/loss"]) for row in csv.DictReader(rows) if row.get("train/loss")}
+            logged = [row for row in csv.DictReader(rows) if row.get("train/loss")]
+        losses |= {int(row["step"]): float(row["train/loss"]) for row in logged}
     return [losses[step] for step in sorted(losses)]
 
 
