@@ -46,7 +46,7 @@ class Feeding(Callback):
     def figures(self) -> dict[str, float]:
         """Samples a second, the share of the time in which the model worked, and the minutes of both."""
         total = max(self.step_s + self.wait_s, 1e-9)
-        return {"samples_per_s": self.n_samples / total, "fed_share": self.step_s / total, "train_minutes": total / 60}
+        return {"samples_per_s": self.n_samples / total, "fed_share": self.step_s / total, "minutes": total / 60}
 
 
 class Progress(RichProgressBar):
@@ -62,5 +62,5 @@ class Progress(RichProgressBar):
                  if name.startswith(("train/loss", "val/"))}
         figures = self._feeding.figures()
         asked = trainer.max_epochs * trainer.num_training_batches
-        left = figures["train_minutes"] * (asked / max(1, trainer.global_step) - 1)
+        left = figures["minutes"] * (asked / max(1, trainer.global_step) - 1)
         return {"stage": self._stage, "left": f"{left:.0f} min", "fed": f"{figures['fed_share']:.0%}", **shown}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,14 +111,13 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
         gradient_clip_val=1.0,
     )
     resume = out / stage / "last.ckpt"
-    started = time.monotonic()
     trainer.fit(module, data, ckpt_path=resume if resume.is_file() else None, weights_only=True)
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     [figures] = trainer.validate(module, data, verbose=False)
     if trainer.is_global_zero:
         module.save_networks(out)
     trainer.strategy.barrier()  # the next stage starts from what this one has saved
-    return {**figures, **feeding.figures(), "minutes": (time.monotonic() - started) / 60, "processes": processes}
+    return {**figures, **feeding.figures(), "processes": processes, "cores": processes * torch.get_num_threads()}
 
 
 def quiet() -> None:

@@ -108,7 +108,8 @@ def curve(folder: Path) -> list[float]:
     losses = {}
     for file in sorted(folder.glob("version_*/metrics.csv")):
         with file.open() as rows:
-            losses |= {int(row["step"]): float(row["train/loss"]) for row in csv.DictReader(rows) if row["train/loss"]}
+            logged = [row for row in csv.DictReader(rows) if row.get("train/loss")]
+        losses |= {int(row["step"]): float(row["train/loss"]) for row in logged}
     return [losses[step] for step in sorted(losses)]
 
 
@@ -132,7 +133,8 @@ def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path):
     assert command("whole").wait(timeout=100) == 0
     cut = command("cut")
     deadline = time.monotonic() + 60
-    while not (tmp_path / "cut" / "scratch" / "last.ckpt").is_file() and time.monotonic() < deadline:
+    saved, logged = (tmp_path / "cut" / "scratch" / name for name in ("last.ckpt", "log"))
+    while not (saved.is_file() and curve(logged)) and time.monotonic() < deadline:  # the loss is written after it
         time.sleep(0.01)
     cut.send_signal(signal.SIGKILL)
     assert cut.wait() == -signal.SIGKILL
