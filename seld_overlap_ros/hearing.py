@@ -1,17 +1,39 @@
-"""From one window of samples to the sounds in it: the query rule at inference, and resynthesis."""
+"""From one window of samples to the sounds in it, stage by stage: SSL, SSS, the gate, SSC and resynthesis.
+
+`Hearing` runs the stages in one go; a ROS node per stage runs the same functions, with what they hand on as messages.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.features import analyse, resynthesise
+from seld_overlap_ros.models.gate import gate, gate_weights
 from seld_overlap_ros.models.system import System
 
 KEPT_ODDS = 0.5  # a direction heard in the window before needs this share of the odds p / (1 - p) of a new one
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What SSL hands on: where something sounds in a window."""
+
+    scores: np.ndarray  # (D,) float32, p_d of SSL, [0, 1]
+    directions: np.ndarray  # (K,) int64, the query set as indices into scores, strongest first; empty: nothing sounds
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """What SSS and the gate hand on: one separated spectrogram a direction."""
+
+    directions: np.ndarray  # (K,) int64, as in the Activity
+    direction_scores: np.ndarray  # (K,) float32, p_q of SSL
+    log_mag: np.ndarray  # (K, F, T) float32, normalised log magnitude
 
 
 @dataclass(frozen=True)
@@ -23,6 +45,23 @@ class HeardSource:
     class_scores: np.ndarray  # (C,) probabilities, summing to 1
     log_mag: np.ndarray  # (F, T) separated normalised log magnitude
     samples: np.ndarray  # (window_samples,) float32, as microphone 0 would have heard it alone
+
+
+def check_window(samples: np.ndarray, config: SystemConfig) -> None:
+    """Raises ValueError unless samples are of shape (M, window_samples)."""
+    expected = (config.array.n_microphones, config.front_end.window_samples)
+    if samples.shape != expected:
+        raise ValueError(f"a window of shape {expected} (microphones, samples) is needed, got {samples.shape}")
+
+
+def is_silent(samples: np.ndarray) -> bool:
+    """Whether all samples are equal. Nothing sounds in such a window, whatever SSL would make of it."""
+    return not np.ptp(samples)
+
+
+def silence(config: SystemConfig) -> Activity:
+    """What SSL hands on for a window of pure silence."""
+    return Activity(np.zeros(len(config.azimuths), np.float32), np.zeros(0, np.int64))
 
 
 def kept_threshold(threshold: float) -> float:
@@ -47,6 +86,73 @@ def query_set(
     return order[chosen]
 
 
+@torch.inference_mode()
+def localize(
+    system: System,
+    features: np.ndarray,
+    threshold: float,
+    always_strongest: bool = False,
+    known: Collection[int] = (),
+) -> Activity:
+    """SSL: features (2M-1, F, T) -> where something sounds. For the rest see `query_set`."""
+    prob = system.localize(torch.from_numpy(features)[None])[0]  # (D,)
+    return Activity(prob.numpy(), query_set(prob, threshold, always_strongest, known).numpy())
+
+
+@torch.inference_mode()
+def separate(system: System, number: int, features: np.ndarray, activity: Activity) -> Spectra:
+    """SSS: features (2M-1, F, T) -> what SSS `number` of the system separates, all asked directions in one batch."""
+    asked = torch.from_numpy(activity.directions)  # (K,)
+    scores = activity.scores[activity.directions]
+    if not len(asked):
+        front_end = system.config.front_end
+        return Spectra(activity.directions, scores, np.zeros((0, front_end.n_bins, front_end.n_frames), np.float32))
+    x = torch.from_numpy(features).expand(len(asked), -1, -1, -1)  # (K, 2M-1, F, T)
+    gain = system.query(torch.from_numpy(activity.scores).expand(len(asked), -1), asked)  # (K, D)
+    return Spectra(activity.directions, scores, system.sss[number](x, gain).numpy())
+
+
+@torch.inference_mode()
+def join(separations: Sequence[Spectra]) -> Spectra:
+    """The gate: what each SSS of a system has separated -> one. That of a single SSS passes as it is.
+
+    Raises ValueError if they are of other directions or shapes.
+    """
+    first = separations[0]
+    if len(separations) == 1:
+        return first
+    return Spectra(first.directions, first.direction_scores, gate(_stacked(separations)).numpy())
+
+
+@torch.inference_mode()
+def first_weights(separations: Sequence[Spectra]) -> np.ndarray:
+    """The gate's weights of the first of two separations (K, F, T). Raises ValueError as `join` does."""
+    return gate_weights(_stacked(separations))[:, 0].numpy()
+
+
+def _stacked(separations: Sequence[Spectra]) -> torch.Tensor:
+    """(K, N, F, T)."""
+    first, *others = separations
+    for other in others:
+        if not np.array_equal(first.directions, other.directions) or first.log_mag.shape != other.log_mag.shape:
+            raise ValueError(f"separations of directions {first.directions.tolist()} {first.log_mag.shape} and "
+                             f"{other.directions.tolist()} {other.log_mag.shape} do not belong together")
+    return torch.stack([torch.from_numpy(each.log_mag) for each in separations], dim=1)
+
+
+@torch.inference_mode()
+def classify(system: System, mixture: np.ndarray, spectra: Spectra) -> list[HeardSource]:
+    """SSC and resynthesis: spectrum (F, T) of microphone 0 and what was separated -> the sounds, in that order."""
+    if not len(spectra.directions):
+        return []
+    scores = torch.softmax(system.ssc(torch.from_numpy(spectra.log_mag)), dim=1).numpy()  # (K, C)
+    waves = resynthesise(spectra.log_mag, mixture, system.config.front_end)  # (K, window_samples)
+    return [
+        HeardSource(int(q), float(spectra.direction_scores[k]), scores[k], spectra.log_mag[k], waves[k])
+        for k, q in enumerate(spectra.directions)
+    ]
+
+
 class Hearing:
     """Localize once, then separate and classify every asked direction in one batch.
 
@@ -60,32 +166,18 @@ class Hearing:
         self.direction_threshold = direction_threshold
         self.always_strongest = always_strongest
 
-    @torch.inference_mode()
     def __call__(self, samples: np.ndarray, known: Collection[int] = ()) -> list[HeardSource]:
         """Window (M, window_samples), float in [-1, 1] -> the sounds in it, strongest direction first; [] if silent.
 
         `known`: the directions of the window before, which go on being asked at a lower score (see `query_set`).
         A window of pure silence (all samples equal) holds no sound. Raises ValueError on a wrong shape.
         """
-        self._check(samples)
-        if not np.ptp(samples):
+        check_window(samples, self.config)
+        if is_silent(samples):
             return []
         features, mixture = analyse(samples, self.config.front_end)
-        x = torch.from_numpy(features)[None]  # (1, 2M-1, F, T)
-        prob = self.system.localize(x)  # (1, D)
-        asked = query_set(prob[0], self.direction_threshold, self.always_strongest, known)  # (K,)
-        if not len(asked):
+        activity = localize(self.system, features, self.direction_threshold, self.always_strongest, known)
+        if not len(activity.directions):
             return []
-        x = x.expand(len(asked), -1, -1, -1)  # (K, 2M-1, F, T)
-        separated = self.system.separate(x, self.system.query(prob.expand(len(asked), -1), asked))  # (K, F, T)
-        scores = torch.softmax(self.system.ssc(separated), dim=1).numpy()  # (K, C)
-        log_mag = separated.numpy()
-        waves = resynthesise(log_mag, mixture, self.config.front_end)  # (K, window_samples)
-        return [
-            HeardSource(int(q), float(prob[0, q]), scores[k], log_mag[k], waves[k]) for k, q in enumerate(asked)
-        ]
-
-    def _check(self, samples: np.ndarray) -> None:
-        expected = (self.config.array.n_microphones, self.config.front_end.window_samples)
-        if samples.shape != expected:
-            raise ValueError(f"a window of shape {expected} (microphones, samples) is needed, got {samples.shape}")
+        separations = [separate(self.system, n, features, activity) for n in range(len(self.system.sss))]
+        return classify(self.system, mixture, join(separations))

@@ -1,5 +1,6 @@
 """Hearing: the query rule, silence, and a known scene in, known sounds out, with the weights that are shipped."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,21 @@ import pytest
 import soundfile
 import torch
 
-from seld_overlap_ros.config import MicrophoneArray, SystemConfig, uniform_azimuths
-from seld_overlap_ros.hearing import Hearing, kept_threshold, query_set
+from seld_overlap_ros.config import SYSTEMS, MicrophoneArray, SystemConfig, uniform_azimuths
+from seld_overlap_ros.dsp.features import analyse
+from seld_overlap_ros.dsp.stft import stft
+from seld_overlap_ros.hearing import (
+    Hearing,
+    Spectra,
+    classify,
+    first_weights,
+    join,
+    kept_threshold,
+    localize,
+    query_set,
+    separate,
+    silence,
+)
 from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.models.system import System
 from seld_overlap_ros.simulation.mixture import image, level, mix
@@ -122,3 +136,62 @@ def test_asking_all_directions_at_once_equals_asking_one_by_one(untrained):
 def test_a_window_of_another_shape_is_refused(untrained, shape):
     with pytest.raises(ValueError, match=r"\(8, 65792\)"):
         untrained(np.zeros(shape, np.float32))
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request) -> System:
+    torch.manual_seed(0)
+    return System(SystemConfig(labels=("a", "b"), system=request.param, width=1 / 32)).eval()
+
+
+def test_the_stages_one_by_one_each_with_its_network_alone_hear_what_hearing_hears(system):
+    """As a node per stage does: each has its own copy of the model, and forgets what it does not need."""
+    config = system.config
+    window = 0.1 * scene_rng("stages").standard_normal((8, config.front_end.window_samples)).astype(np.float32)
+    expected = Hearing(system, 0.4, always_strongest=True)(window)
+    assert expected
+
+    def alone(network: str) -> System:
+        copied = deepcopy(system)
+        copied.keep_only(network)
+        assert {name.split(".")[0] for name, _ in copied.named_parameters()} == {network.split(".")[0]}
+        return copied
+
+    def features() -> np.ndarray:
+        return analyse(window, config.front_end)[0]
+
+    activity = localize(alone("ssl"), features(), 0.4, always_strongest=True)
+    numbers = range(2 if config.system == "overlap" else 1)
+    separations = [separate(alone(f"sss.{n}"), n, features(), activity) for n in numbers]
+    heard = classify(alone("ssc"), stft(window[0], config.front_end), join(separations))
+    for mine, wanted in zip(heard, expected, strict=True):
+        assert (mine.direction, mine.direction_score) == (wanted.direction, wanted.direction_score)
+        np.testing.assert_array_equal(mine.class_scores, wanted.class_scores)
+        np.testing.assert_array_equal(mine.log_mag, wanted.log_mag)
+        np.testing.assert_allclose(mine.samples, wanted.samples, atol=1e-6)
+
+
+def test_hearing_separates_as_the_system_was_trained(system):
+    """The stages against the pass that training optimises: for each direction, the same spectrum and class."""
+    window = 0.1 * scene_rng("stages").standard_normal((8, 65792)).astype(np.float32)
+    heard = Hearing(system, 0.0)(window)
+    assert len(heard) == 8
+    x = torch.from_numpy(analyse(window, system.config.front_end)[0])[None].expand(8, -1, -1, -1)
+    with torch.inference_mode():
+        _, separated, logits = system(x, torch.tensor([source.direction for source in heard]))
+    np.testing.assert_allclose(np.stack([source.log_mag for source in heard]), separated, atol=1e-5)
+    np.testing.assert_allclose(np.stack([source.class_scores for source in heard]), logits.softmax(1), atol=1e-5)
+
+
+def test_nothing_asked_passes_through_all_stages(system):
+    activity = silence(system.config)
+    spectra = [separate(system, n, np.zeros((15, 256, 256), np.float32), activity) for n in range(len(system.sss))]
+    assert spectra[0].log_mag.shape == (0, 256, 256)
+    assert classify(system, np.zeros((256, 256), np.complex64), join(spectra)) == []
+
+
+def test_the_gate_refuses_what_does_not_belong_together():
+    one, other = (Spectra(np.array([q]), np.ones(1, np.float32), np.zeros((1, 4, 4), np.float32)) for q in (1, 2))
+    np.testing.assert_allclose(first_weights([one, one]), 0.5)
+    with pytest.raises(ValueError, match=r"directions \[1\] .* and \[2\] .* do not belong together"):
+        join([one, other])

@@ -50,3 +50,13 @@ class System(nn.Module):
         ssl_logits = self.ssl(features)
         separated = self.separate(features, self.query(torch.sigmoid(ssl_logits), direction))
         return ssl_logits, separated, self.ssc(separated)
+
+    def keep_only(self, network: str) -> None:
+        """Free all networks but one of `ssl`, `sss.0`, `sss.1` and `ssc`, for a process that runs a single stage."""
+        if network != "ssl":
+            self.ssl = nn.Identity()
+        for n in range(len(self.sss)):
+            if network != f"sss.{n}":
+                self.sss[n] = nn.Identity()
+        if network != "ssc":
+            self.ssc = nn.Identity()
