@@ -7,11 +7,13 @@ graph's argument of the same name sets it in every node that has it. No ROS in h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seld_overlap_ros.streaming.pcm import RATES, SAMPLE_FORMATS
 
 Value = str | int | float | bool
+REFUSED = 1  # exit code of a node that cannot go on and says what its user is to mend
+CRASHED = 2  # and of one that has failed by itself, as any other code but 0: it may be started again
 YAML_BOOLS = {"true": True, "false": False}
 
 
@@ -46,15 +48,26 @@ class Parameter:
 
 @dataclass(frozen=True)
 class NodeKind:
-    """A node of this package: its name, which its module and its executable bear too, and its parameters."""
+    """A node of this package: its name and its parameters."""
 
     name: str
     parameters: tuple[Parameter, ...]
+    executable: str = ""  # which its module bears too; empty: the node's name
+    fixed: Mapping[str, Value] = field(default_factory=dict)  # parameters that the graph sets and nobody else
+
+    def has(self, name: str) -> bool:
+        """Whether there is a parameter of that name."""
+        return any(parameter.name == name for parameter in self.parameters)
+
+    @property
+    def program(self) -> str:
+        """What `ros2 run` runs."""
+        return self.executable or self.name
 
     @property
     def module(self) -> str:
         """What `python -m` runs."""
-        return f"seld_overlap_ros.nodes.{self.name}"
+        return f"seld_overlap_ros.nodes.{self.program}"
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,9 @@ class Graph:
     only_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # node name -> argument of the graph alone that starts the node
     switches: Mapping[str, Parameter] = field(default_factory=dict)
+    presets: Mapping[str, str] = field(default_factory=dict)  # arguments that count unless something else is given
+    systems: tuple[str, ...] = ()  # what the argument `system` may be
+    ends_with: str = ""  # node after whose good end nothing is left to do
 
     def arguments(self) -> dict[str, str]:
         """Name -> description of everything that may be given. Nothing must be; empty is not given."""
@@ -74,9 +90,15 @@ class Graph:
             "namespace": "Namespace of all nodes and topics, such as that of the audio_capture node (audio).",
             "params_file": "ROS parameter file with what the arguments leave open, like the shipped config/full.yaml.",
         }
+        if self.systems:
+            described["system"] = f"Shipped model to load, in place of model: one of {', '.join(self.systems)}."
         for parameter in self._parameters().values():
             default = repr(parameter.default) if parameter.default != "" else "empty"
-            described[parameter.name] = f"{parameter.description} If not given: as in params_file, else {default}."
+            if preset := self.presets.get(parameter.name):
+                otherwise = f"{preset!r}; empty: as in params_file, else {default}"
+            else:
+                otherwise = f"as in params_file, else {default}"
+            described[parameter.name] = f"{parameter.description} If not given: {otherwise}."
         for switch in self.switches.values():
             described[switch.name] = f"{switch.description} If not given: {str(switch.default).lower()}."
         return described
@@ -85,7 +107,9 @@ class Graph:
         """The processes to start for arguments as they were typed. Raises GraphError."""
         if unknown := sorted(given.keys() - self.arguments().keys()):
             raise GraphError(f"no argument {', '.join(unknown)} here; there are {', '.join(self.arguments())}")
-        given = {name: text for name, text in given.items() if text != ""}
+        given = {name: text for name, text in {**self.presets, **given}.items() if text != ""}
+        if system := given.pop("system", ""):
+            given["model"] = self._model_of(system, given.get("model", ""))
         known = self._parameters()
         values = {name: known[name].parse(text) for name, text in given.items() if name in known}
         return [
@@ -93,7 +117,7 @@ class Graph:
                 node,
                 given.get("namespace", ""),
                 given.get("params_file", ""),
-                {p.name: values[p.name] for p in node.parameters if p.name in values},
+                {name: value for name, value in {**values, **node.fixed}.items() if node.has(name)},
             )
             for node in self.nodes
             if node.name not in self.only_with or set(self.only_with[node.name]) & given.keys()
@@ -105,8 +129,23 @@ class Graph:
         switch = self.switches.get(node.name)
         return switch is None or bool(switch.parse(given.get(switch.name, str(switch.default))))
 
+    def defaults(self) -> dict[str, dict[str, Value]]:
+        """Node name -> parameter -> the value that it has where nothing is given."""
+        known = self._parameters()
+        presets = {name: known[name].parse(text) for name, text in self.presets.items()}
+        return {node.name: {p.name: {p.name: p.default, **presets, **node.fixed}[p.name] for p in node.parameters}
+                for node in self.nodes}
+
     def _parameters(self) -> dict[str, Parameter]:
-        return {parameter.name: parameter for node in self.nodes for parameter in node.parameters}
+        return {p.name: p for node in self.nodes for p in node.parameters if p.name not in node.fixed}
+
+    def _model_of(self, system: str, model: str) -> str:
+        """Name of the shipped model of a system. Raises GraphError."""
+        if system not in self.systems:
+            raise GraphError(f"no system {system!r} here; there is {', '.join(self.systems)}")
+        if model not in ("", self.presets.get("model", "")):
+            raise GraphError(f"system:={system} and model:={model} both say what to load: give one of them")
+        return system
 
 
 @dataclass(frozen=True)
@@ -153,36 +192,46 @@ AUDIO_INPUT = (  # of every node that listens to audio
     SAMPLE_FORMAT,
 )
 
-FULL_NODE = NodeKind(
-    "full_node",
-    (
-        Parameter("model", "overlap", "Name of a shipped model, or path of a .safetensors file."),
-        Parameter("hop", 0.5, "Time from one analysis window to the next. [s]", 0.05, 4.0, run_time=True),
-        Parameter(
-            "direction_threshold",
-            0.5,
-            "Least probability of a sound for a direction to be listened to; more hears less. A direction that was "
-            "heard in the window before needs only half the odds p / (1 - p), such as 0.33 for 0.5.",
-            0.0,
-            1.0,
-            run_time=True,
-        ),
-        Parameter(
-            "class_threshold",
-            0.4,
-            "Least score of a class for a sound to be named; the class of others is said to be unknown.",
-            0.0,
-            1.0,
-            run_time=True,
-        ),
-        *AUDIO_INPUT,
-    ),
+AUTOSTART = Parameter(
+    "autostart", True, "Whether the node configures and activates itself, or waits for others to do it (lifecycle)."
 )
+MODEL = Parameter("model", "overlap", "Name of a shipped model, or path of a .safetensors file.")
+LISTENING = (
+    Parameter("hop", 0.5, "Time from one analysis window to the next. [s]", 0.05, 4.0, run_time=True),
+    Parameter(
+        "direction_threshold",
+        0.5,
+        "Least probability of a sound for a direction to be listened to; more hears less. A direction that was "
+        "heard in the window before needs only half the odds p / (1 - p), such as 0.33 for 0.5.",
+        0.0,
+        1.0,
+        run_time=True,
+    ),
+    *AUDIO_INPUT,
+)
+CLASS_THRESHOLD = Parameter(
+    "class_threshold",
+    0.4,
+    "Least score of a class for a sound to be named; the class of others is said to be unknown.",
+    0.0,
+    1.0,
+    run_time=True,
+)
+
+FULL_NODE = NodeKind("full_node", (MODEL, *LISTENING, CLASS_THRESHOLD, AUTOSTART))
+SSL_NODE = NodeKind("ssl_node", (MODEL, *LISTENING, AUTOSTART))
+SSS_NODE = NodeKind(
+    "sss_node",
+    (MODEL, Parameter("number", 0, "Which SSS of the model: 0, or 1 where there are two and a gate.", 0, 1), AUTOSTART),
+)
+SSS_NODES = tuple(replace(SSS_NODE, name=f"sss_node_{n}", executable="sss_node", fixed={"number": n}) for n in (0, 1))
+GATE_NODE = NodeKind("gate_node", (AUTOSTART,))
+SSC_NODE = NodeKind("ssc_node", (MODEL, CLASS_THRESHOLD, FRAME_ID, AUTOSTART))
 
 SCENE_PLAYER = NodeKind(
     "scene_player",
     (
-        Parameter("file", "", "WAV or FLAC file to play."),
+        Parameter("file", "", "WAV or FLAC file to play, or `demo`, which is shipped."),
         Parameter(
             "device", "", "Microphone to capture from, by sounddevice's number or name, or `default`; not with a file."
         ),
@@ -210,12 +259,39 @@ DISPLAY_NODE = NodeKind(
 )
 DISPLAY = Parameter("display", False, "Whether to start display_node too, for RViz, Foxglove and HARK: true or false.")
 
+SYSTEMS = ("overlap", "cascade", "ssl_sss", "sss_ssc", "plus")
+WITH_PLAYER = {"scene_player": ("file", "device")}
+WITH_DISPLAY = {"display_node": DISPLAY}
 GRAPHS = {
     "full": Graph(
         "One node that localizes, separates and classifies; with `file` or `device`, also the node that plays to it.",
         (FULL_NODE, SCENE_PLAYER, DISPLAY_NODE),
-        only_with={"scene_player": ("file", "device")},
-        switches={"display_node": DISPLAY},
+        only_with=WITH_PLAYER,
+        switches=WITH_DISPLAY,
+        systems=SYSTEMS,
+    ),
+    "stages": Graph(
+        "The overlapped system with a node a stage: SSL, two SSS, the gate, SSC; with `file` or `device`, a player.",
+        (SSL_NODE, *SSS_NODES, GATE_NODE, SSC_NODE, SCENE_PLAYER, DISPLAY_NODE),
+        only_with=WITH_PLAYER,
+        switches=WITH_DISPLAY,
+        systems=("overlap", "plus"),
+    ),
+    "cascade": Graph(
+        "A system of one SSS with a node a stage: SSL, SSS, SSC; with `file` or `device`, also the node that plays.",
+        (SSL_NODE, replace(SSS_NODE, fixed={"number": 0}), SSC_NODE, SCENE_PLAYER, DISPLAY_NODE),
+        only_with=WITH_PLAYER,
+        switches=WITH_DISPLAY,
+        presets={"model": "cascade"},
+        systems=("cascade", "ssl_sss", "sss_ssc"),
+    ),
+    # The recorder is to hear the first sample, and then comes the player, so that all are there when it starts.
+    "demo": Graph(
+        "The shipped scene, one node that hears it, and one that shows what it hears and leaves it in a folder.",
+        (FULL_NODE, EVENT_RECORDER, SCENE_PLAYER),
+        presets={"file": "demo", "listeners": "2", "end_after": "4"},
+        systems=SYSTEMS,
+        ends_with="event_recorder",
     ),
 }
 

@@ -64,6 +64,12 @@ def silence(config: SystemConfig) -> Activity:
     return Activity(np.zeros(len(config.azimuths), np.float32), np.zeros(0, np.int64))
 
 
+def noise_window(config: SystemConfig) -> np.ndarray:
+    """A window (M, window_samples) of noise, for a stage to try itself on."""
+    shape = (config.array.n_microphones, config.front_end.window_samples)
+    return np.random.default_rng(0).uniform(-0.1, 0.1, shape).astype(np.float32)
+
+
 def kept_threshold(threshold: float) -> float:
     """The lower threshold of a direction that was heard in the window before: KEPT_ODDS of the odds of `threshold`."""
     return threshold * KEPT_ODDS / (threshold * KEPT_ODDS + 1 - threshold)

@@ -49,8 +49,7 @@ class AudioTopic:
         self._seen: AudioKind | None = None  # at the last look
         self._subscription = None
         self._listen(self._kinds[0])
-        if len(self._kinds) > 1:
-            self._timer = node.create_timer(LOOK_EVERY_S, self._look)
+        self._timer = node.create_timer(LOOK_EVERY_S, self._look) if len(self._kinds) > 1 else None
 
     @property
     def name(self) -> str:
@@ -70,6 +69,12 @@ class AudioTopic:
 
     def _types(self, topic: str) -> list[str]:
         return sorted({publisher.topic_type for publisher in self._node.get_publishers_info_by_topic(topic)})
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._node.destroy_subscription(self._subscription)
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
 
     def _listen(self, kind: AudioKind) -> None:
         if self._subscription is not None:
@@ -126,10 +131,18 @@ class AudioInput:
         self._started = self._last_audio = time.monotonic()
         self._first_audio: float | None = None
         self.topic = AudioTopic(node, node.value("audio_type"), self._on_audio)
+        self._info_in = None
         if find_message("audio_common_msgs", "AudioDataStamped"):  # the package whose AudioInfo is meant
             info_type = find_message("audio_common_msgs", "AudioInfo")
             self._info_in = node.create_subscription(info_type, "audio_info", self._on_info, INFO_QOS)
         self._watch = node.create_timer(1.0, self._on_watch)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.topic.close()
+        self._node.destroy_timer(self._watch)
+        if self._info_in is not None:
+            self._node.destroy_subscription(self._info_in)
 
     def _on_info(self, message: Any) -> None:
         if self.topic.kind.info:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 
 import rclpy
@@ -12,7 +13,7 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.task import Future
 
-from seld_overlap_ros.graphs import NodeKind, Parameter
+from seld_overlap_ros.graphs import CRASHED, REFUSED, NodeKind, Parameter, Value
 
 
 class RunnableNode(Node):
@@ -27,9 +28,15 @@ class RunnableNode(Node):
     def close(self) -> None:
         """Let go of what is not ROS's, such as threads and files."""
 
-    def value(self, name: str) -> str | int | float:
+    def value(self, name: str) -> Value:
         """Value of a declared parameter."""
         return self.get_parameter(name).value
+
+    def crash(self, error: Exception) -> None:
+        """End with a crash's exit code, for an error in a thread, which has no caller to raise to."""
+        if self.context.ok():  # else it is the end that cut it short
+            self.get_logger().fatal(f"{self.get_name()} failed: {error!r}")
+            self.done.set_result(CRASHED)
 
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:
@@ -47,7 +54,8 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
 def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) -> int:
     """Run a node until it is done, or SIGINT or SIGTERM comes. Returns the exit code.
 
-    What a user can mend (parameters, model, audio source: a ValueError) ends in one sentence and code 1.
+    What a user can mend (parameters, model, audio source: a ValueError) ends in one sentence and REFUSED, what is
+    a mistake of the program in a traceback and CRASHED.
     """
     try:
         rclpy.init(args=args)
@@ -66,7 +74,8 @@ def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) ->
             return 0  # it was told to end while it was busy with ROS, which then fails
         if isinstance(error, (ParameterException, ValueError)):
             return _refuse(error)
-        raise
+        traceback.print_exc()
+        return CRASHED
     finally:
         if node is not None:
             node.close()
@@ -76,4 +85,4 @@ def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) ->
 
 def _refuse(error: Exception) -> int:
     get_logger("seld_overlap").fatal(" ".join(str(error).split()))
-    return 1
+    return REFUSED

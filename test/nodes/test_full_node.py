@@ -19,7 +19,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray  # noqa: E402
 
-from seld_overlap_ros.graphs import FULL_NODE, Process  # noqa: E402
+from seld_overlap_ros.graphs import CRASHED, FULL_NODE, Process  # noqa: E402
 from seld_overlap_ros.hearing import Hearing  # noqa: E402
 from seld_overlap_ros.models.checkpoint import load_model  # noqa: E402
 from seld_overlap_ros.nodes import audio_input, convert, full_node  # noqa: E402
@@ -109,7 +109,7 @@ class Bench:
         """Describe and play a window. Returns what was heard in it."""
         self.describe(sample_format=sample_format, rate=rate)
         # There is no order between two topics.
-        self.wait(lambda: self.full._input.intake._format == AudioFormat(8, rate, sample_format))
+        self.wait(lambda: self.full._listener._input.intake._format == AudioFormat(8, rate, sample_format))
         stamp_ns = self.play(samples, sample_format, rate, **played)
         self.wait(lambda: stamp_ns in self.events)
         return self.events[stamp_ns]
@@ -331,7 +331,7 @@ def bad_message(rng: random.Random):
 
 
 def test_bad_messages_by_the_hundred_are_said_and_good_audio_is_heard_after_them(bench, sound, monkeypatch):
-    rng, intake, taken, n_sent = random.Random(0), bench.full._input.intake, [], 0
+    rng, intake, taken, n_sent = random.Random(0), bench.full._listener._input.intake, [], 0
     push = intake.push
     monkeypatch.setattr(intake, "push", lambda chunk: (taken.append(chunk), push(chunk))[1])
     bench.describe(channels=3)
@@ -397,8 +397,8 @@ def test_a_failure_of_the_hearing_ends_the_node_with_a_reason(bench, sound, monk
     bench.play(sound)
     bench.describe()
     bench.wait(bench.full.done.done)
-    assert bench.full.done.result() == 1
-    bench.wait_for_log("hearing failed: ZeroDivisionError")
+    assert bench.full.done.result() == CRASHED
+    bench.wait_for_log("full_node failed: ZeroDivisionError")
 
 
 def run_main(capfd, *arguments) -> tuple[int, str]:

@@ -1,0 +1,50 @@
+"""Hears the audio window by window, in a thread of its own, so that the audio keeps flowing in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rclpy.parameter import Parameter
+
+from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.nodes.audio_input import AudioInput
+from seld_overlap_ros.nodes.managed import ManagedNode
+from seld_overlap_ros.streaming.stream import Window
+from seld_overlap_ros.streaming.worker import Worker
+
+
+class Listener:
+    """Calls `handle(window, frame_id)` for each window; where that takes too long, the oldest is left out, and said."""
+
+    def __init__(self, node: ManagedNode, config: SystemConfig, handle: Callable[[Window, str], None]) -> None:
+        self._node = node
+        self._worker: Worker[tuple[Window, str]] = Worker(lambda item: handle(*item), self._dropped, node.crash)
+        self._input = AudioInput(
+            node,
+            config.front_end,
+            config.array.n_microphones,
+            node.value("hop"),
+            node.notices,
+            lambda window, frame_id: self._worker.put((window, frame_id)),
+        )
+        node.add_post_set_parameters_callback(self._on_parameters)
+
+    @property
+    def topic_name(self) -> str:
+        """The topic of the audio, as ROS resolves it."""
+        return self._input.topic.name
+
+    def close(self) -> None:
+        """Listen no more, and end the thread."""
+        self._node.remove_post_set_parameters_callback(self._on_parameters)
+        self._input.close()
+        self._worker.close()
+
+    def _on_parameters(self, parameters: list[Parameter]) -> None:
+        for parameter in parameters:
+            if parameter.name == "hop":
+                self._input.intake.stream.set_hop(parameter.value)
+
+    def _dropped(self, item: tuple[Window, str]) -> None:
+        self._node.notices("dropped", "a window is left out, as windows come faster than they are heard: "
+                                      "set a longer hop")

@@ -1,0 +1,85 @@
+"""Localization (SSL): cuts the audio into windows and says in which directions something sounds."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from seld_overlap.msg import AudioWindow, DirectionActivity, SoundEventArray
+
+from seld_overlap_ros.dsp.features import analyse
+from seld_overlap_ros.graphs import SSL_NODE
+from seld_overlap_ros.hearing import Activity, is_silent, localize, noise_window, silence
+from seld_overlap_ros.models.checkpoint import load_model
+from seld_overlap_ros.nodes import convert
+from seld_overlap_ros.nodes.listener import Listener
+from seld_overlap_ros.nodes.managed import ManagedNode
+from seld_overlap_ros.nodes.running import run
+from seld_overlap_ros.nodes.window_parts import STAGE_QOS
+from seld_overlap_ros.streaming.in_flight import InFlight
+from seld_overlap_ros.streaming.stream import Window
+
+
+class SslNode(ManagedNode):
+    """Audio in; `window` and `activity` out.
+
+    It listens to `events` too: what comes back there has gone through all stages. While two windows are under way it
+    sends out no more, so that where the stages are too slow, whole windows are left out here, and said, and none of
+    the stages leaves out others than its partner does.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(SSL_NODE)
+        self.offer_enable()
+
+    def load(self) -> None:
+        self._system = load_model(self.value("model"))
+        self._system.keep_only("ssl")
+        self._known: list[int] = []  # the directions of the window before
+        self._localize(noise_window(self._system.config))  # the first time takes longest
+        self._window = self.create_publisher(AudioWindow, "window", STAGE_QOS)
+        self._activity = self.create_publisher(DirectionActivity, "activity", STAGE_QOS)
+
+    def start(self) -> None:
+        self._in_flight = InFlight()
+        self._events = self.create_subscription(SoundEventArray, "events", self._on_events, STAGE_QOS)
+        self._listener = Listener(self, self._system.config, self._hear)
+        self.get_logger().info(f"listening to {self._listener.topic_name}")
+
+    def stop(self) -> None:
+        self._in_flight.close()
+        self._listener.close()
+        self.destroy_subscription(self._events)
+
+    def free(self) -> None:
+        del self._system
+        self.destroy_publisher(self._window)
+        self.destroy_publisher(self._activity)
+
+    def _on_events(self, message: SoundEventArray) -> None:
+        self._in_flight.came_back(convert.to_ns(message.header.stamp))
+
+    def _hear(self, window: Window, frame_id: str) -> None:
+        if self.count_publishers(self._events.topic_name) and not self._in_flight.wait():
+            self.notices("lost", f"no {self._events.topic_name} came for the latest windows: are all stages there?")
+        self._in_flight.send(window.stamp_ns)
+        header = convert.to_header(window.stamp_ns, frame_id)
+        self._window.publish(convert.to_window(header, window.samples, self._system.config))
+        activity = self._localize(window.samples)
+        self._known = activity.directions.tolist()
+        self._activity.publish(convert.to_activity(header, activity))
+
+    def _localize(self, samples: np.ndarray) -> Activity:
+        if is_silent(samples):
+            return silence(self._system.config)
+        features, _ = analyse(samples, self._system.config.front_end)
+        return localize(self._system, features, self.value("direction_threshold"), known=self._known)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    return run(SslNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Separation (SSS): what sounds from each active direction, alone."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra
+from std_msgs.msg import Header
+
+from seld_overlap_ros.dsp.features import analyse
+from seld_overlap_ros.graphs import SSS_NODE
+from seld_overlap_ros.hearing import Activity, Spectra, noise_window, separate
+from seld_overlap_ros.models.checkpoint import load_model
+from seld_overlap_ros.nodes import convert
+from seld_overlap_ros.nodes.managed import ManagedNode
+from seld_overlap_ros.nodes.running import run
+from seld_overlap_ros.nodes.window_parts import STAGE_QOS, WindowParts
+
+
+class SssNode(ManagedNode):
+    """`window` and `activity` in; `spectra` out, or of a model with a gate `spectra_0` or `spectra_1`."""
+
+    def __init__(self) -> None:
+        super().__init__(SSS_NODE)
+
+    def load(self) -> None:
+        self._system, self._number = load_model(self.value("model")), self.value("number")
+        n_sss = len(self._system.sss)
+        if self._number >= n_sss:
+            raise ValueError(f"the model {self.value('model')} ({self._system.config.system}) has no second SSS: start "
+                             "the graph cascade, or load a model of the system overlap")
+        self._system.keep_only(f"sss.{self._number}")
+        self._spectra = self.create_publisher(
+            SeparatedSpectra, f"spectra_{self._number}" if n_sss > 1 else "spectra", STAGE_QOS
+        )
+        config = self._system.config  # the first time takes longest
+        self._separate(noise_window(config), Activity(np.ones(len(config.azimuths), np.float32), np.arange(1)))
+
+    def start(self) -> None:
+        config = self._system.config
+        self._parts = WindowParts(
+            self,
+            {
+                "window": (AudioWindow, lambda message: convert.from_window(message, config)),
+                "activity": (DirectionActivity, lambda message: convert.from_activity(message, config)),
+            },
+            self._on_window,
+        )
+        self.get_logger().info(f"separating into {self._spectra.topic_name}")
+
+    def stop(self) -> None:
+        self._parts.close()
+
+    def free(self) -> None:
+        del self._system
+        self.destroy_publisher(self._spectra)
+
+    def _on_window(self, header: Header, samples: np.ndarray, activity: Activity) -> None:
+        self._spectra.publish(convert.to_spectra(header, self._separate(samples, activity)))
+        if not self._spectra.get_subscription_count():
+            self.notices("unheard", f"nobody takes {self._spectra.topic_name}: is the next stage started, and is it "
+                                    "for such a model (gate_node for overlap, else ssc_node)?")
+
+    def _separate(self, samples: np.ndarray, activity: Activity) -> Spectra:
+        features, _ = analyse(samples, self._system.config.front_end)
+        return separate(self._system, self._number, features, activity)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    return run(SssNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
