@@ -13,7 +13,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "seld_overlap_ros" / "__ini
 # Names only: a training machine keeps the torch and numpy it has. The groups after training are for set-up.
 ASKED = (ROOT / "requirements" / "python.in").read_text().split("# Tests and lint.")[0]
 NAMES = [line.split("==")[0] for line in ASKED.splitlines() if line and not line.startswith("#")]
-DATA = ["weights/*", "scenes/*", "arrays/*", "data/manifests/*", "training/recipes/*", "**/*.html"]
+DATA = ["weights/*", "scenes/*", "arrays/*", "data/manifests/*", "training/recipes/*", "**/*.html", "*.xml"]
 
 setup(
     name="seld-overlap",

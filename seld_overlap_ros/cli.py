@@ -89,7 +89,8 @@ def up(
             typer.echo(f"{name}:\n    {description}")
         return
     processes = found.processes(read_arguments(arguments or []))
-    raise typer.Exit(up({process.node.name: command(process) for process in processes}))
+    commands = {process.node.name: command(process) for process in processes}
+    raise typer.Exit(up(commands, ends_with=found.ends_with))
 
 
 @app.command()

@@ -1,4 +1,7 @@
-"""Starts a graph's processes where ROS has no `launch`: their lines under their names, and an end for all at once."""
+"""Starts a graph's processes where ROS has no `launch`: their lines under their names, and an end for all at once.
+
+What becomes of a process that has ended, the launch files ask here too.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,52 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import resources
 
-from seld_overlap_ros.graphs import Process
+from seld_overlap_ros.graphs import REFUSED, Process
 
 END_S = 10.0  # for the processes to end when asked to; then they are killed
+MOST_CRASHES, WITHIN_S = 5, 60.0  # of one process; with more, starting it again is of no use
+PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
+
+
+class Ends:
+    """What becomes of processes that have ended: a crashed one is started again, unless it does nothing but crash."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._crashes: dict[str, deque[float]] = defaultdict(deque)  # name -> when
+
+    def judge(self, name: str, code: int) -> tuple[str, str]:
+        """Exit code, negative for a signal -> "well", "again" or "all" (everything is to end), and a sentence."""
+        if code == 0:
+            return "well", ""
+        if code == REFUSED:
+            return "all", f"{name} ended with {cause(code)}, so everything ends"
+        now, crashes = self._clock(), self._crashes[name]
+        crashes.append(now)
+        while now - crashes[0] > WITHIN_S:
+            crashes.popleft()
+        if len(crashes) > MOST_CRASHES:
+            return "all", (f"{name} ended with {cause(code)}, for the {len(crashes)}th time within {WITHIN_S:g} s, "
+                           "so everything ends")
+        return "again", f"{name} ended with {cause(code)} and is started again"
+
+
+def fast_dds(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What to add to the environment for large messages to go fast; {} if its user has set Fast DDS up."""
+    if environ.keys() & PROFILES:
+        return {}
+    name = PROFILES[1] if environ.get("ROS_DISTRO") == "jazzy" else PROFILES[0]  # newer ones warn of the old name
+    return {name: str(resources.files("seld_overlap_ros") / "fastdds.xml")}
+
+
+def environment() -> dict[str, str]:
+    """Of the processes of a graph."""
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **fast_dds()}
 
 
 def command(process: Process) -> list[str]:
@@ -31,19 +74,20 @@ def command(process: Process) -> list[str]:
     return line
 
 
-def up(commands: dict[str, Sequence[str]], say: Callable[[str], object] = print) -> int:
-    """Run commands by name until all have ended, one has failed, or SIGINT or SIGTERM comes. Returns the exit code.
+def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = print, ends_with: str = "") -> int:
+    """Run commands by name until all have ended, one has refused, or SIGINT or SIGTERM comes. Returns the exit code.
 
-    0 if all ended well or a signal asked for the end, else the code of the first that failed. Every line of theirs
-    goes to `say` behind its name.
+    0 if all ended well, or the one called `ends_with` did, or a signal asked for the end; else the code of the first
+    that refused. One that crashes or is killed is started again, see `Ends`. Every line of theirs goes to `say` behind
+    its name.
     """
     lines: queue.Queue[tuple[str, str | None]] = queue.Queue()  # None: there will be no more
-    running = {}
+    running: dict[str, subprocess.Popen] = {}
     with signals_raise():
         try:
             for name, line in commands.items():
                 running[name] = _start(name, line, lines)
-            return _watch(running, lines, say)
+            return _watch(commands, running, lines, say, ends_with)
         except KeyboardInterrupt:
             return 0
         finally:
@@ -59,7 +103,7 @@ def _start(name: str, line: Sequence[str], lines: queue.Queue) -> subprocess.Pop
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env=environment(),
         start_new_session=True,  # so that Ctrl-C reaches this process alone, which then ends the others in order
     )
     threading.Thread(target=_read, args=(name, process, lines), daemon=True).start()
@@ -73,14 +117,29 @@ def _read(name: str, process: subprocess.Popen, lines: queue.Queue) -> None:
     lines.put((name, None))
 
 
-def _watch(running: dict[str, subprocess.Popen], lines: queue.Queue, say: Callable[[str], object]) -> int:
+def _watch(
+    commands: Mapping[str, Sequence[str]],
+    running: dict[str, subprocess.Popen],
+    lines: queue.Queue,
+    say: Callable[[str], object],
+    ends_with: str,
+) -> int:
+    ends = Ends()
     while running:
         name, line = lines.get()
         if line is not None:
             say(f"[{name}] {line}")
-        elif code := running.pop(name).wait():
-            say(f"{name} ended with {cause(code)}, so everything ends")
+            continue
+        code = running.pop(name).wait()
+        verdict, sentence = ends.judge(name, code)
+        if sentence:
+            say(sentence)
+        if verdict == "again":
+            running[name] = _start(name, commands[name], lines)
+        elif verdict == "all":
             return code if code > 0 else 1
+        elif name == ends_with:
+            return 0
     return 0
 
 

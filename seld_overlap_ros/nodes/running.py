@@ -65,7 +65,11 @@ def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) ->
     try:
         executor = SingleThreadedExecutor()  # first: one that a signal finds half made complains when it is collected
         node = make_node()
-        rclpy.spin_until_future_complete(node, node.done, executor)
+        executor.add_node(node)
+        # Now and then it must look itself: rclpy's signal handler can wake it before it has shut the context down, and
+        # then not again, so a node without timers would never end (seen on a busy machine).
+        while rclpy.ok() and not node.done.done():
+            executor.spin_until_future_complete(node.done, timeout_sec=1.0)
         return node.done.result() if node.done.done() else 0
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0

@@ -1,9 +1,11 @@
 """A network of its own for every test over DDS, and a small untrained model."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.config import SYSTEMS, SystemConfig
 from seld_overlap_ros.demo import private_network
 from seld_overlap_ros.models.checkpoint import save_model
 from seld_overlap_ros.models.system import System
@@ -16,13 +18,23 @@ def network(tmp_path, monkeypatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory):
-    """Path of a checkpoint that hears something from two of its directions, whatever is played."""
+def untrained(path: Path, name: str = "overlap") -> Path:
+    """A checkpoint of a system that hears something from two of its directions, whatever is played."""
     torch.manual_seed(0)
-    system = System(SystemConfig(labels=("bell", "dog", "door"), width=1 / 32))
+    system = System(SystemConfig(labels=("bell", "dog", "door"), system=name, width=1 / 32))
     with torch.no_grad():
         system.ssl.layers[-1].bias.copy_(torch.tensor([5.0, -5, -5, 5, -5, -5, -5, -5]))
-    path = tmp_path_factory.mktemp("model") / "untrained.safetensors"
     save_model(path, system, {})
     return path
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """Path of an untrained checkpoint of the overlapped system."""
+    return untrained(tmp_path_factory.mktemp("model") / "untrained.safetensors")
+
+
+@pytest.fixture(scope="session", params=SYSTEMS)
+def model_of_each_system(request, tmp_path_factory) -> Path:
+    """One system after the other."""
+    return untrained(tmp_path_factory.mktemp("model") / f"{request.param}.safetensors", request.param)
