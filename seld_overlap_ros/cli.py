@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -101,11 +100,12 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and 
 
     from seld_overlap_ros.demo import DemoError, play, warnings
     from seld_overlap_ros.evaluation.terminal import in_words, summary
+    from seld_overlap_ros.streaming.sources import find_scene
 
     console = Console(highlight=False, soft_wrap=True)
     console.print("Starting the nodes; then the scene plays in real time, and what they hear shows here.")
     try:
-        matching = play(Path(str(resources.files("seld_overlap_ros") / "scenes" / "demo.flac")), out)
+        matching = play(find_scene("demo"), out)
     except DemoError as error:
         Console(stderr=True, soft_wrap=True).print(f"seld-overlap demo: {error}", style="red", markup=False)
         raise typer.Exit(1) from error

@@ -20,11 +20,10 @@ from seld_overlap_ros.evaluation.events import Event, write_events
 from seld_overlap_ros.evaluation.matching import Matching
 from seld_overlap_ros.evaluation.page import Report, render
 from seld_overlap_ros.evaluation.truth import Truth, load_truth
-from seld_overlap_ros.graphs import EVENT_RECORDER, FULL_NODE, SCENE_PLAYER, Graph
+from seld_overlap_ros.graphs import EVENT_RECORDER, FULL_NODE, GRAPHS, SCENE_PLAYER
 from seld_overlap_ros.up import cause, command, end, signals_raise
 
-# The recorder is to hear the first sample, and then comes the player, so that all are there when it starts.
-GRAPH = Graph("The nodes of the demo.", (FULL_NODE, EVENT_RECORDER, SCENE_PLAYER))
+GRAPH = GRAPHS["demo"]
 QUIET_S = 4.0  # without a message, and the recorder ends: the last window has long been heard then
 SLACK_S = 90.0  # for the start and the end of the processes, beyond the length of the scene
 POLL_S = 0.1

@@ -1,5 +1,6 @@
-"""What a graph's description says is what the launch file, `seld-overlap up` and the parameter file go by."""
+"""What a graph's description says is what the launch files, `seld-overlap up` and the parameter file go by."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_only_what_is_given_is_set_and_in_every_node_that_has_it():
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"hoop": "1"}, "no argument hoop here; there are namespace, params_file, model, hop"),
+        ({"hoop": "1"}, "no argument hoop here; there are namespace, params_file, system, model, hop"),
         ({"hop": "soon"}, "hop must be a number, got 'soon': write for example hop:=0.5"),
         ({"hop": "nan"}, r"hop must lie in \[0.05, 4\], got nan"),
         ({"channels": "2.5"}, "channels must be a whole number"),
@@ -59,7 +60,7 @@ def test_arguments_are_read_as_typed():
     assert read_arguments(["file:=a:=b.wav", "hop:="]) == {"file": "a:=b.wav", "hop": ""}
     with pytest.raises(GraphError, match="'file=a.wav' sets nothing: write name:=value"):
         read_arguments(["file=a.wav"])
-    with pytest.raises(GraphError, match="no graph 'fool'; there is full"):
+    with pytest.raises(GraphError, match="no graph 'fool'; there is full, stages, cascade, demo"):
         find_graph("fool")
 
 
@@ -72,22 +73,62 @@ def test_a_command_sets_what_the_process_says():
     assert yaml.safe_load(line[-3].partition(":=")[2]) == "12"  # a text, although it looks like a number
 
 
-def test_the_shipped_parameter_file_says_the_defaults():
-    shipped = yaml.safe_load((ROOT / "config" / "full.yaml").read_text())
-    assert shipped == {
-        f"/**/{node.name}": {"ros__parameters": {parameter.name: parameter.default for parameter in node.parameters}}
-        for node in FULL.nodes
-    }
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_shipped_parameter_files_say_the_defaults(name):
+    shipped = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    assert {node.removeprefix("/**/"): said["ros__parameters"] for node, said in shipped.items()} == (
+        GRAPHS[name].defaults())
+
+
+def test_the_document_and_the_parameter_files_are_as_the_tool_writes_them():
+    spec = importlib.util.spec_from_file_location("describe_graphs", ROOT / "tools" / "describe_graphs.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    stale = [str(path) for path, text in tool.texts().items() if path.read_text() != text]
+    assert not stale, "run: python tools/describe_graphs.py"
+
+
+def test_every_graph_has_a_launch_file():
+    for name in GRAPHS:
+        assert f'describe("{name}")' in (ROOT / "launch" / f"{name}.launch.py").read_text()
+
+
+def test_the_stages_are_the_nodes_of_their_systems():
+    def started(graph: str, **given: str) -> dict:
+        return {process.node.name: process.parameters for process in GRAPHS[graph].processes(given)}
+
+    assert started("stages") == {
+        "ssl_node": {}, "sss_node_0": {"number": 0}, "sss_node_1": {"number": 1}, "gate_node": {}, "ssc_node": {}}
+    cascade = {"model": "cascade"}
+    assert started("cascade") == {"ssl_node": cascade, "sss_node": {**cascade, "number": 0}, "ssc_node": cascade}
+    assert started("cascade", system="sss_ssc")["ssc_node"] == {"model": "sss_ssc"}
+    assert started("cascade", model="")["ssc_node"] == {}  # left to params_file
+    assert started("full", system="plus") == {"full_node": {"model": "plus"}}
+    assert started("stages", autostart="false")["gate_node"] == {"autostart": False}
+    assert list(started("demo")) == ["full_node", "event_recorder", "scene_player"]
+
+
+@pytest.mark.parametrize(
+    ("graph", "given", "sentence"),
+    [
+        ("cascade", {"system": "overlap"}, "no system 'overlap' here; there is cascade, ssl_sss, sss_ssc"),
+        ("full", {"system": "cascade", "model": "a.safetensors"}, "both say what to load: give one of them"),
+        ("stages", {"number": "1"}, "no argument number here"),
+    ],
+)
+def test_systems_that_a_graph_cannot_be_are_refused(graph, given, sentence):
+    with pytest.raises(GraphError, match=sentence):
+        GRAPHS[graph].processes(given)
 
 
 def test_every_node_is_an_entry_point():
     listed = (ROOT / "setup.cfg").read_text()
-    assert all(f"{node.name} = {node.module}:main" in listed for graph in GRAPHS.values() for node in graph.nodes)
+    assert all(f"{node.program} = {node.module}:main" in listed for graph in GRAPHS.values() for node in graph.nodes)
 
 
 def test_every_default_lies_within_its_bounds():
-    for node in FULL.nodes:
-        for parameter in node.parameters:
+    for graph in GRAPHS.values():
+        for parameter in (parameter for node in graph.nodes for parameter in node.parameters):
             assert parameter.parse(str(parameter.default)) == parameter.default
 
 

@@ -4,11 +4,12 @@ import os
 import signal
 import sys
 import time
+from xml.etree import ElementTree
 
 import pytest
 
 from seld_overlap_ros import up as up_module
-from seld_overlap_ros.up import up
+from seld_overlap_ros.up import MOST_CRASHES, WITHIN_S, Ends, fast_dds, up
 
 LIMIT_S = 30.0
 FOREVER = "import time; print('here', flush=True); time.sleep(600)"
@@ -26,18 +27,57 @@ def test_all_end_well_and_every_line_bears_its_name():
     assert sorted(said) == ["[a] 1", "[a] 2", "[b] oh"]
 
 
-@pytest.mark.parametrize(
-    ("code", "sentence", "expected"),
-    [
-        ("raise SystemExit(3)", "bad ended with exit code 3, so everything ends", 3),
-        ("import os; os.kill(os.getpid(), 9)", "bad ended with signal SIGKILL, so everything ends", 1),
-    ],
-)
-def test_a_failure_ends_the_others(code, sentence, expected):
+def test_a_refusal_ends_the_others():
     said, start = [], time.monotonic()
-    assert up({"good": python(FOREVER), "bad": python("import time; time.sleep(1);" + code)}, said.append) == expected
-    assert sentence in said
+    bad = "import time; time.sleep(1); raise SystemExit('no such model')"
+    assert up({"good": python(FOREVER), "bad": python(bad)}, said.append) == 1
+    assert "bad ended with exit code 1, so everything ends" in said
     assert time.monotonic() - start < LIMIT_S
+
+
+def test_what_crashes_is_started_again_and_the_others_stay(tmp_path):
+    code = f"""
+import os, pathlib, sys
+log = pathlib.Path({str(tmp_path / "log")!r})
+n = len(log.read_text()) if log.exists() else 0
+log.write_text("x" * (n + 1))
+if n < 2:
+    os.kill(os.getpid(), 9)
+sys.exit(1)
+"""
+    said = []
+    assert up({"good": python(FOREVER), "bad": python(code)}, said.append) == 1
+    assert [line for line in said if line.startswith("bad ")] == [
+        *["bad ended with signal SIGKILL and is started again"] * 2, "bad ended with exit code 1, so everything ends"]
+    assert said.count("[good] here") == 1
+
+
+def test_what_does_nothing_but_crash_ends_all():
+    said = []
+    assert up({"bad": python("raise SystemExit(3)")}, said.append) == 3
+    assert said.count("bad ended with exit code 3 and is started again") == MOST_CRASHES
+    assert said[-1] == "bad ended with exit code 3, for the 6th time within 60 s, so everything ends"
+
+
+def test_crashes_now_and_then_do_not_add_up():
+    now = [0.0]
+    ends = Ends(lambda: now[0])
+    for _ in range(100):
+        assert ends.judge("node", -9)[0] == "again"
+        now[0] += WITHIN_S / MOST_CRASHES + 0.1
+
+
+def test_the_end_of_one_may_be_the_end_of_all():
+    commands = {"listener": python(FOREVER), "recorder": python("print(1)")}
+    assert up(commands, ends_with="recorder", say=lambda line: None) == 0
+
+
+def test_fast_dds_is_told_of_large_messages_unless_its_user_has_done_so():
+    [(name, path)] = fast_dds({}).items()
+    assert name == "FASTDDS_DEFAULT_PROFILES_FILE"
+    assert ElementTree.parse(path).getroot().tag.endswith("dds")
+    assert list(fast_dds({"ROS_DISTRO": "jazzy"})) == ["FASTRTPS_DEFAULT_PROFILES_FILE"]
+    assert fast_dds({"FASTRTPS_DEFAULT_PROFILES_FILE": "mine.xml"}) == {}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

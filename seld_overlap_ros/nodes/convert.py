@@ -106,7 +106,7 @@ def to_separated(header: Header, chunk: Chunk, config: SystemConfig) -> Separate
         event=to_event(header, chunk.sound, config),
         sequence=chunk.sequence,
         sample_rate=config.front_end.sample_rate,
-        samples=_floats(chunk.samples),
+        samples=to_floats(chunk.samples),
     )
 
 
@@ -145,7 +145,7 @@ def to_window(header: Header, samples: np.ndarray, config: SystemConfig) -> Audi
         header=header,
         sample_rate=config.front_end.sample_rate,
         channels=len(samples),
-        samples=_floats(samples),
+        samples=to_floats(samples),
     )
 
 
@@ -167,7 +167,7 @@ def from_window(message: AudioWindow, config: SystemConfig) -> np.ndarray:
 def to_activity(header: Header, activity: Activity) -> DirectionActivity:
     """What SSL hands on, as a message."""
     return DirectionActivity(
-        header=header, scores=_floats(activity.scores), directions=_indices(activity.directions)
+        header=header, scores=to_floats(activity.scores), directions=_indices(activity.directions)
     )
 
 
@@ -186,10 +186,10 @@ def to_spectra(header: Header, spectra: Spectra) -> SeparatedSpectra:
     return SeparatedSpectra(
         header=header,
         directions=_indices(spectra.directions),
-        direction_scores=_floats(spectra.direction_scores),
+        direction_scores=to_floats(spectra.direction_scores),
         n_bins=n_bins,
         n_frames=n_frames,
-        log_mag=_floats(spectra.log_mag),
+        log_mag=to_floats(spectra.log_mag),
     )
 
 
@@ -221,11 +221,12 @@ def to_gate_weights(header: Header, directions: np.ndarray, weights: np.ndarray)
         directions=_indices(directions),
         n_bins=weights.shape[1],
         n_frames=weights.shape[2],
-        weights=_floats(weights),
+        weights=to_floats(weights),
     )
 
 
-def _floats(values: np.ndarray) -> array.array:
+def to_floats(values: np.ndarray) -> array.array:
+    """Values of any shape as the field of a message; of a list or an array rclpy would check every element."""
     return array.array("f", np.ascontiguousarray(values, np.float32).tobytes())
 
 

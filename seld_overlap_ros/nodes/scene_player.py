@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from seld_overlap_ros.nodes.audio_messages import kind_to_send, to_audio_info
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat
-from seld_overlap_ros.streaming.sources import FilePlayer, Microphone, SoundFile
+from seld_overlap_ros.streaming.sources import FilePlayer, Microphone, SoundFile, find_scene
 
 LISTENER_WAIT_S = 60.0  # a node that loads a network on a small machine needs a while
 SETTLE_S = 0.5  # from the first sign of a listener until it surely hears, and from the last chunk to the end
@@ -56,7 +55,7 @@ class ScenePlayer(RunnableNode):
         if bool(file) == bool(device):
             raise AudioError("source", "nothing to play, or two: set either file, or device (`default`, say)")
         if file:
-            return FilePlayer(SoundFile(Path(file).expanduser()), chunk_s, TAIL_S, self.value("rate"))
+            return FilePlayer(SoundFile(find_scene(file)), chunk_s, TAIL_S, self.value("rate"))
         notices = Notices(self.get_logger().warning)
         return Microphone(device, self.value("channels"), self.value("sample_rate"), chunk_s, notices)
 

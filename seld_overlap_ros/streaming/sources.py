@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,13 @@ from seld_overlap_ros.streaming.pcm import AudioError
 SECOND = 1_000_000_000  # [ns]
 # A listener with the default window of 4.112 s and a hop of up to a second has heard all of a file this long.
 SHORTEST_S = 5.2
+
+
+def find_scene(name: str) -> Path:
+    """Path of a file, or of the shipped scene `demo` where there is no file of that name."""
+    path = Path(name).expanduser()
+    shipped = Path(str(resources.files("seld_overlap_ros") / "scenes" / "demo.flac"))
+    return shipped if name == "demo" and not path.is_file() else path
 
 
 class SoundFile:

@@ -55,7 +55,7 @@ class Desk:
             self.node.create_subscription(SoundEventArray, f"{ns}/events",
                                           lambda m, ns=ns: self.events[ns].setdefault(stamp(m), m), 50)
             self.node.create_subscription(SeparatedSource, f"{ns}/separated",
-                                          lambda m, ns=ns: self.separated[ns].setdefault(stamp(m), []).append(m), 50)
+                                          lambda m, ns=ns: self.separated[ns].update({(m.event.id, m.sequence): m}), 50)
         self.stamp_ns = START_NS
 
     def wait(self, met, what, limit_s=LIMIT_S):
@@ -159,21 +159,20 @@ def test_the_stages_hear_what_the_full_node_hears(start, desk, model_of_each_sys
     for k in range(4):  # at the pace of the slower one, so that none leaves out a window
         desk.play(samples[: WINDOW] if k == 0 else samples[WINDOW + (k - 1) * RATE :][:RATE])
         desk.wait_for_all(start_ns + k * SECOND)
-    stamps = [start_ns + k * SECOND for k in range(4)]
-    assert sum(len(desk.events["full"][at].events) for at in stamps) >= 8
-    for at in stamps:
-        full, staged = (desk.events[ns][at] for ns in ("full", "staged"))
-        assert (staged.header, staged.window) == (full.header, full.window)
-        for one, other in zip(full.events, staged.events, strict=True):
+    desk.wait(lambda: desk.separated["full"].keys() == desk.separated["staged"].keys() != set(), "the separated sounds")
+    for k in range(4):
+        full, staged = (desk.events[ns][start_ns + k * SECOND] for ns in ("full", "staged"))
+        assert (staged.header, staged.window, len(staged.ended)) == (full.header, full.window, len(full.ended))
+        for one, other in zip([*full.events, *full.ended], [*staged.events, *staged.ended], strict=True):
             assert_same_event(other, one)
-        n = len(full.events)
-        desk.wait(lambda at=at, n=n: all(len(desk.separated[ns].get(at, [])) == n for ns in ("full", "staged")),
-                  "the separated sounds")
-        for one, other in zip(desk.separated["full"][at], desk.separated["staged"][at], strict=True):
-            assert_same_event(other.event, one.event)
-            assert other.header == one.header
-            assert other.sample_rate == one.sample_rate
-            np.testing.assert_allclose(other.samples, one.samples, atol=1e-6)
+    n_samples = 0
+    for which, one in desk.separated["full"].items():
+        other = desk.separated["staged"][which]
+        assert (other.header, other.sample_rate) == (one.header, one.sample_rate)
+        assert_same_event(other.event, one.event)
+        np.testing.assert_allclose(other.samples, one.samples, atol=1e-6)
+        n_samples += len(one.samples)
+    assert n_samples > 2 * WINDOW
 
 
 def assert_same_event(event, other):
