@@ -1,5 +1,8 @@
 """A network of its own for every test over DDS, and a small untrained model."""
 
+import importlib.util
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,25 @@ from seld_overlap_ros.config import SYSTEMS, SystemConfig
 from seld_overlap_ros.demo import private_network
 from seld_overlap_ros.models.checkpoint import save_model
 from seld_overlap_ros.models.system import System
+
+LAUNCH = """
+import sys
+from launch import LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+service = LaunchService(noninteractive=True)
+arguments = [argument.split(":=", 1) for argument in sys.argv[2:]]
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service.include_launch_description(IncludeLaunchDescription(source, launch_arguments=arguments))
+sys.exit(service.run())
+"""
+UP = "from seld_overlap_ros.cli import app; app()"
+LAUNCH_FILES = Path(__file__).parents[2] / "launch"
+HAS_LAUNCH = all(importlib.util.find_spec(name) for name in ("launch", "launch_ros"))
+STARTERS = {
+    "up": lambda graph: [sys.executable, "-c", UP, "up", graph],
+    "launch": lambda graph: [sys.executable, "-c", LAUNCH, str(LAUNCH_FILES / f"{graph}.launch.py")],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +60,16 @@ def model(tmp_path_factory) -> Path:
 def model_of_each_system(request, tmp_path_factory) -> Path:
     """One system after the other."""
     return untrained(tmp_path_factory.mktemp("model") / f"{request.param}.safetensors", request.param)
+
+
+@pytest.fixture(
+    params=[
+        "up",
+        pytest.param(
+            "launch", marks=pytest.mark.skipif(not HAS_LAUNCH, reason="ROS's launch and launch_ros are not here")
+        ),
+    ]
+)
+def starter(request) -> Callable[[str], list[str]]:
+    """What makes the command line that starts a graph, to which its arguments are added."""
+    return STARTERS[request.param]

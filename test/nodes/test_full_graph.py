@@ -1,11 +1,8 @@
 """The full graph, as `seld-overlap up` and as the launch file start it: the same nodes, which hear the same file."""
 
-import importlib.util
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,29 +14,6 @@ from seld_overlap.msg import SoundEventArray  # noqa: E402
 
 pytestmark = pytest.mark.ros
 LIMIT_S = 100.0  # two processes load their libraries, and one of them torch
-LAUNCH = """
-import sys
-from launch import LaunchService
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-service = LaunchService(noninteractive=True)
-arguments = [argument.split(":=", 1) for argument in sys.argv[2:]]
-source = PythonLaunchDescriptionSource(sys.argv[1])
-service.include_launch_description(IncludeLaunchDescription(source, launch_arguments=arguments))
-sys.exit(service.run())
-"""
-UP = "from seld_overlap_ros.cli import app; app()"
-LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "full.launch.py"
-HAS_LAUNCH = all(importlib.util.find_spec(name) for name in ("launch", "launch_ros"))
-
-STARTERS = [
-    pytest.param([sys.executable, "-c", UP, "up", "full"], id="up"),
-    pytest.param(
-        [sys.executable, "-c", LAUNCH, str(LAUNCH_FILE)],
-        id="launch",
-        marks=pytest.mark.skipif(not HAS_LAUNCH, reason="ROS's launch and launch_ros are not here"),
-    ),
-]
 
 
 @pytest.fixture
@@ -56,7 +30,6 @@ def ear():
     rclpy.shutdown(context=context)
 
 
-@pytest.mark.parametrize("starter", STARTERS)
 def test_both_nodes_come_and_hear_the_file_and_end_when_told_to(starter, ear, model, tmp_path):
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, (3 * 16000, 8))
     soundfile.write(tmp_path / "scene.wav", noise, 16000)
@@ -64,7 +37,7 @@ def test_both_nodes_come_and_hear_the_file_and_end_when_told_to(starter, ear, mo
     heard, names, deadline = [], set(), time.monotonic() + LIMIT_S
     node.create_subscription(SoundEventArray, "/audio/events", heard.append, 50)
     given = [f"file:={tmp_path / 'scene.wav'}", f"model:={model}", "namespace:=audio", "frame_id:=head", "hop:=1"]
-    line = [*starter, *given]
+    line = [*starter("full"), *given]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             while not heard:
@@ -81,9 +54,8 @@ def test_both_nodes_come_and_hear_the_file_and_end_when_told_to(starter, ear, mo
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("starter", STARTERS)
 def test_a_player_that_fails_ends_the_other(starter, model):
-    line = [*starter, "file:=nowhere.wav", f"model:={model}"]
+    line = [*starter("full"), "file:=nowhere.wav", f"model:={model}"]
     ended = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S)
     assert "nowhere.wav cannot be played" in ended.stdout
     assert "scene_player" in ended.stdout
