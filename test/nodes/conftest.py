@@ -56,6 +56,12 @@ def model(tmp_path_factory) -> Path:
     return untrained(tmp_path_factory.mktemp("model") / "untrained.safetensors")
 
 
+@pytest.fixture(scope="session")
+def cascade_model(tmp_path_factory) -> Path:
+    """Path of an untrained checkpoint of a system with one SSS."""
+    return untrained(tmp_path_factory.mktemp("model") / "cascade.safetensors", "cascade")
+
+
 @pytest.fixture(scope="session", params=SYSTEMS)
 def model_of_each_system(request, tmp_path_factory) -> Path:
     """One system after the other."""

@@ -1,0 +1,205 @@
+"""The lifecycle of the nodes: brought up and down from outside, and what a model cannot be loaded for is answered."""
+
+import threading
+import time
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
+
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
+from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra  # noqa: E402
+from std_srvs.srv import SetBool  # noqa: E402
+
+from seld_overlap_ros.nodes import convert, full_node, gate_node, ssc_node, ssl_node, sss_node  # noqa: E402
+
+pytestmark = pytest.mark.ros
+LIMIT_S = 60.0
+NODES = {"full_node": full_node.FullNode, "ssl_node": ssl_node.SslNode, "sss_node": sss_node.SssNode,
+         "gate_node": gate_node.GateNode, "ssc_node": ssc_node.SscNode}
+
+
+class Stand:
+    """One node in a thread of its own, and a node beside it that calls and publishes."""
+
+    def __init__(self, name, capfd, **parameters):
+        words = (word for key, value in parameters.items() for word in ("-p", f"{key}:={value}"))
+        rclpy.init(args=["--ros-args", *words])
+        self.name, self._capfd, self.log = name, capfd, ""
+        self.managed = NODES[name]()
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.managed)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+        self.node = rclpy.create_node("stand")
+        self._own = SingleThreadedExecutor()
+        self._own.add_node(self.node)
+
+    def _spin(self):
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return
+
+    def wait(self, met):
+        deadline = time.monotonic() + LIMIT_S
+        while not met():
+            assert time.monotonic() < deadline, f"waited in vain; the log says: {self.log}"
+            self._own.spin_once(timeout_sec=0.02)
+            self.log += self._capfd.readouterr().err
+        return True
+
+    def call(self, kind, service, request):
+        client = self.node.create_client(kind, service)
+        self.wait(client.service_is_ready)
+        answer = client.call_async(request)
+        self.wait(answer.done)
+        return answer.result()
+
+    def change(self, transition):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return self.call(ChangeState, f"{self.name}/change_state", request).success
+
+    def state(self):
+        return self.call(GetState, f"{self.name}/get_state", GetState.Request()).current_state.label
+
+    def enable(self, wanted):
+        return self.call(SetBool, "enable", SetBool.Request(data=wanted))
+
+    def topics(self):
+        """What the node listens to, the topics of every node left out."""
+        return {subscription.topic_name for subscription in self.managed.subscriptions} - {"/parameter_events"}
+
+    def close(self):
+        self._executor.shutdown()
+        self._thread.join(LIMIT_S)
+        self.managed.close()
+        self.managed.destroy_node()
+        self.node.destroy_node()
+        self._own.shutdown()
+        rclpy.shutdown()
+
+
+@pytest.fixture
+def open_stand(capfd):
+    stands = []
+
+    def opened(name, **parameters):
+        stands.append(Stand(name, capfd, **parameters))
+        return stands[-1]
+
+    yield opened
+    for stand in stands:
+        stand.close()
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_node_goes_through_its_life_twice_when_told_to(open_stand, model, name):
+    own = {} if name == "gate_node" else {"model": str(model)}
+    stand = open_stand(name, autostart="false", **own)
+    assert stand.state() == "unconfigured"
+    for _ in range(2):
+        assert stand.change(Transition.TRANSITION_CONFIGURE)
+        assert not stand.topics()
+        assert stand.change(Transition.TRANSITION_ACTIVATE)
+        assert len(stand.topics()) >= 2
+        assert stand.state() == "active"
+        assert stand.change(Transition.TRANSITION_DEACTIVATE)
+        assert not stand.topics()
+        assert stand.change(Transition.TRANSITION_CLEANUP)
+        assert not [p for p in stand.managed.publishers if p.topic_name.strip("/") in ("events", "spectra", "window")]
+        assert not hasattr(stand.managed, "_system") and not hasattr(stand.managed, "_hearing")
+        assert stand.state() == "unconfigured"
+
+
+@pytest.mark.parametrize("name", ["full_node", "ssl_node"])
+def test_enable_stops_and_starts_a_graph(open_stand, model, name):
+    stand = open_stand(name, model=str(model))
+    for wanted, state in ((False, "inactive"), (False, "inactive"), (True, "active"), (True, "active")):
+        answer = stand.enable(wanted)
+        assert (answer.success, answer.message) == (True, "listening" if wanted else "not listening")
+        assert stand.state() == state
+        assert bool(stand.topics()) == wanted
+
+
+def test_a_model_that_cannot_be_loaded_is_answered_and_another_one_may_follow(open_stand, tmp_path, model):
+    path = tmp_path / "later.safetensors"
+    stand = open_stand("full_node", autostart="false", model=str(path))
+    answer = stand.enable(True)
+    assert not answer.success
+    assert "no model" in answer.message and "give a .safetensors file" in answer.message
+    assert not stand.change(Transition.TRANSITION_CONFIGURE)
+    stand.wait(lambda: "no model" in stand.log)
+    assert stand.state() == "unconfigured"
+    path.write_bytes(model.read_bytes())
+    assert stand.enable(True).success
+    assert stand.state() == "active"
+
+
+def test_a_shutdown_ends_the_node(open_stand, model):
+    stand = open_stand("ssc_node", model=str(model))
+    assert stand.change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    stand.wait(stand.managed.done.done)
+    assert stand.managed.done.result() == 0
+
+
+def test_an_sss_that_the_model_has_not_is_refused(capfd, cascade_model):
+    code = sss_node.main(["--ros-args", "-p", f"model:={cascade_model}", "-p", "number:=1"])
+    assert code == 1
+    said = capfd.readouterr().err
+    assert "has no second SSS: start the graph cascade" in said
+    assert len(said.splitlines()) == 1
+
+
+BAD = {
+    "sss_node": (
+        ("window", AudioWindow(sample_rate=8000), "it is at 8000 Hz and the model needs 16000 Hz"),
+        ("window", AudioWindow(sample_rate=16000, channels=0), "no whole number for each of 0 microphones"),
+        ("activity", DirectionActivity(scores=[0.5] * 7), "it has 7 directions and the model 8"),
+        ("activity", DirectionActivity(scores=[0.5] * 8, directions=[8]), "are no choice of 8"),
+    ),
+    "gate_node": (
+        ("spectra_0", SeparatedSpectra(directions=[1], direction_scores=[0.5], n_bins=2**31, n_frames=2**31),
+         "0 values and 1 scores are no spectra of shape"),
+        ("spectra_1", SeparatedSpectra(directions=[1, 1], direction_scores=[1.0, 1.0]), "are no choice of"),
+    ),
+    "ssc_node": (
+        ("spectra", SeparatedSpectra(directions=[1], direction_scores=[0.5], n_bins=1, n_frames=1, log_mag=[0.5]),
+         "they are of shape (1, 1) (F, T) and the model needs (256, 256)"),
+        ("spectra", SeparatedSpectra(directions=[1], direction_scores=[0.5], n_bins=1, n_frames=1,
+                                     log_mag=[float("nan")]), "its magnitudes do not all lie in [0, 1]"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "k"), [(name, k) for name in BAD for k in range(len(BAD[name]))])
+def test_a_bad_message_between_stages_costs_a_sentence(open_stand, model, name, k):
+    topic, message, sentence = BAD[name][k]
+    own = {} if name == "gate_node" else {"model": str(model)}
+    stand = open_stand(name, **own)
+    out = stand.node.create_publisher(type(message), topic, 5)
+    stand.wait(out.get_subscription_count)
+    out.publish(message)
+    stand.wait(lambda: f"a message of {topic} is left out: " in stand.log and sentence in stand.log)
+    assert not stand.managed.done.done()
+
+
+def test_separations_of_other_directions_are_not_joined(open_stand):
+    stand = open_stand("gate_node")
+    heard, header = [], convert.to_header(10**18, "head")
+    stand.node.create_subscription(SeparatedSpectra, "spectra", heard.append, 5)
+    outs = [stand.node.create_publisher(SeparatedSpectra, f"spectra_{n}", 5) for n in (0, 1)]
+    stand.wait(lambda: all(out.get_subscription_count() for out in outs) and stand.node.count_publishers("spectra"))
+
+    def publish(*directions):
+        for out, direction in zip(outs, directions, strict=True):
+            out.publish(SeparatedSpectra(header=header, directions=[direction], direction_scores=[0.5], n_bins=1,
+                                         n_frames=1, log_mag=[0.5]))
+
+    publish(1, 2)
+    stand.wait(lambda: "do not belong together: let both sss_nodes load the same model" in stand.log)
+    publish(3, 3)
+    stand.wait(lambda: heard)
+    assert list(heard[0].directions) == [3]
