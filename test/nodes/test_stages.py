@@ -1,6 +1,7 @@
 """A node per stage over DDS: they hear what full_node hears, and each may be killed while the others go on."""
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -208,6 +209,46 @@ def test_what_the_stages_hand_on_can_be_looked_at(start, desk, model):
     weights = np.asarray(said["gate_weights"].weights).reshape(2, 256, 256)
     np.testing.assert_allclose(weights * first.log_mag + (1 - weights) * second.log_mag, joined.log_mag, atol=1e-5)
     np.testing.assert_array_equal(joined.directions, activity.directions)
+
+
+def documented():
+    """(topic, type, node, "from" or "to", QoS) for every row of the table of topics in docs/graph.md."""
+    text = (Path(__file__).parents[2] / "docs" / "graph.md").read_text()
+    said = set()
+    for line in text.partition("## Topics")[2].partition("## Between")[0].splitlines():
+        if line.startswith("| `"):
+            topic, kind, givers, takers, sent, taken = (cell.replace("`", "").strip() for cell in line.split("|")[1:-1])
+            for way, nodes, qos in (("from", givers, sent), ("to", takers, taken)):
+                said |= {(topic, kind, node, way, qos) for node in nodes.split(", ") if node}
+    return said
+
+
+def found(desk, namespace):
+    """The same of the nodes that run in a namespace."""
+    there = set()
+    ways = (("from", desk.node.get_publishers_info_by_topic), ("to", desk.node.get_subscriptions_info_by_topic))
+    for topic, _ in desk.node.get_topic_names_and_types():
+        for way, ask in ways:
+            for end in (end for end in ask(topic) if end.node_namespace == f"/{namespace}"):
+                name = re.sub(r"direction_\d+", "direction_D", topic.removeprefix(f"/{namespace}/"))
+                qos = f"{end.qos_profile.reliability.name}, {end.qos_profile.durability.name}"
+                there.add((name, end.topic_type, re.sub(r"_[01]$", "", end.node_name), way,
+                           qos.lower().replace("_", " ")))
+    return {each for each in there if not each[0].startswith("/") and not each[0].endswith("transition_event")}
+
+
+def test_the_document_says_which_node_speaks_to_which(start, desk, model, tmp_path):
+    start("demo", "demo", model=str(model), folder=str(tmp_path / "recording"))
+    start("stages", "staged", model=str(model), display="true")
+    desk = desk()
+    drawn = {"sound_markers", "sound_poses"}  # of display_node, in README.md
+
+    seen = set()  # at any time, as the demo ends by itself
+    deadline = time.monotonic() + LIMIT_S
+    while seen != documented() and time.monotonic() < deadline:
+        seen |= {each for each in found(desk, "demo") | found(desk, "staged") if each[0] not in drawn}
+        time.sleep(0.5)
+    assert seen == documented()
 
 
 def children(pid):
