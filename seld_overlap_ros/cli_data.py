@@ -142,7 +142,7 @@ def card(folder: DataFolder = Path("data"), mixtures: Path = Path("data/mixtures
 @data_app.command()
 def classify(folder: DataFolder = Path("data"), by_group: Annotated[bool, typer.Option(
                  help="Split by group: recording sessions never heard before.")] = False,
-             epochs: Count = 30, out: Path = Path("data/runs/clips")) -> None:
+             epochs: Count = 36, out: Path = Path("data/runs/clips")) -> None:
     """Train SSC on the clean clips and name those of the test split: what the labels are worth."""
     from seld_overlap_ros.data.sounds import load_clips
     from seld_overlap_ros.training.clean_clips import check_clips

@@ -36,6 +36,7 @@ WIDTH = 0.25
 MEL_BANDS = 64
 BATCH = 32
 LEARNING_RATE = 2e-3  # highest of one cycle
+MIXED = 0.2  # of mixup's beta distribution: mostly one sound, now and then two alike
 SMOOTHING = 0.1  # of the labels: some recordings are ambiguous
 GAIN_DB = (-30.0, -3.0)  # of the peak, re full scale
 FLOOR_DB = (-90.0, -50.0)  # of white noise, re full scale: a recording's own floor would give it away
@@ -137,7 +138,7 @@ class _Module(lightning.LightningModule):
         torch.manual_seed(self.global_step)
         features, label = batch
         # mixup (Zhang et al. 2018) of the log magnitudes: a louder and a softer sound at once
-        share = float(torch.distributions.Beta(0.3, 0.3).sample())
+        share = float(torch.distributions.Beta(MIXED, MIXED).sample())
         other = torch.randperm(len(label))
         scores = self.net(share * features + (1 - share) * features[other]).float()
         one, two = (functional.cross_entropy(scores, y, label_smoothing=SMOOTHING) for y in (label, label[other]))
@@ -153,7 +154,7 @@ class _Module(lightning.LightningModule):
     def configure_optimizers(self) -> dict:
         optimizer = torch.optim.AdamW(self.parameters(), lr=LEARNING_RATE, weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, LEARNING_RATE, total_steps=int(self.trainer.estimated_stepping_batches)
+            optimizer, LEARNING_RATE, total_steps=int(self.trainer.estimated_stepping_batches), pct_start=0.15
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
