@@ -11,26 +11,42 @@ from seld_overlap_ros.evaluation.events import Event
 
 
 @dataclass(frozen=True)
-class Truth:
-    """The truth of a scene, as `simulation.scene.write_scene` leaves it beside the sound file."""
+class Simulated:
+    """What is known of a scene that was simulated."""
 
-    title: str
     room_size: tuple[float, float, float]  # [m]
     t60_s: float  # reverberation time of the room
     snr_db: float
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(number) for number in (*self.room_size, self.t60_s, self.snr_db)):
+            raise ValueError("room and snr_db need finite numbers")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The truth of a scene, as `simulation.scene.write_scene` and `data import dcase` leave it beside the sound."""
+
+    title: str
+    simulated: Simulated | None  # None: recorded
     events: tuple[Event, ...]
     credits: tuple[str, ...]  # a line for each recording: what it is, its source and its licence
 
     def in_words(self) -> str:
         """What was played, as a sentence for people."""
-        size = " × ".join(f"{side:.1f}" for side in self.room_size)
         n_classes = len({event.label for event in self.events})
-        return (f"{len(self.events)} sounds of {n_classes} classes in a simulated room of {size} m with a "
-                f"reverberation of {self.t60_s:.2f} s, over background noise at {self.snr_db:.0f} dB SNR.")
+        sounds = f"{len(self.events)} sounds of {n_classes} classes"
+        if self.simulated is None:
+            return f"{sounds}, recorded."
+        size = " × ".join(f"{side:.1f}" for side in self.simulated.room_size)
+        return (f"{sounds} in a simulated room of {size} m with a reverberation of {self.simulated.t60_s:.2f} s, "
+                f"over background noise at {self.simulated.snr_db:.0f} dB SNR.")
 
 
 def load_truth(path: Path) -> Truth:
     """Read {title, room: {size_m, t60_s}, snr_db, events, noise}. Raises ValueError that says what is wrong.
+
+    A scene without a room was recorded.
 
     An event has what `Event.from_json` reads; it and each entry of noise has a source, a licence and maybe an author.
     """
@@ -48,18 +64,17 @@ def load_truth(path: Path) -> Truth:
 def _truth(scene: dict) -> Truth:
     credits = [_credit(entry["label"], entry) for entry in scene["events"]]
     credits += [_credit("background noise", entry) for entry in scene["noise"]]
-    width, depth, height = (float(side) for side in scene["room"]["size_m"])
-    truth = Truth(
+    return Truth(
         title=str(scene["title"]),
-        room_size=(width, depth, height),
-        t60_s=float(scene["room"]["t60_s"]),
-        snr_db=float(scene["snr_db"]),
+        simulated=_simulated(scene) if "room" in scene else None,
         events=tuple(Event.from_json(entry) for entry in scene["events"]),
         credits=tuple(dict.fromkeys(credits)),
     )
-    if not all(math.isfinite(number) for number in (*truth.room_size, truth.t60_s, truth.snr_db)):
-        raise ValueError("room and snr_db need finite numbers")
-    return truth
+
+
+def _simulated(scene: dict) -> Simulated:
+    width, depth, height = (float(side) for side in scene["room"]["size_m"])
+    return Simulated((width, depth, height), float(scene["room"]["t60_s"]), float(scene["snr_db"]))
 
 
 def _credit(what: str, entry: dict) -> str:

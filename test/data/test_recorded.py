@@ -8,6 +8,7 @@ import soundfile
 
 from seld_overlap_ros.data.corpora import import_corpus
 from seld_overlap_ros.data.recorded import Label, events, read_labels
+from seld_overlap_ros.evaluation.truth import load_truth
 
 RATE = 24000
 
@@ -42,6 +43,7 @@ def test_scene_and_its_truth(starss, tmp_path):
     ]  # fmt: skip
     assert abs(abs(found[1]["azimuth_deg"]) - 180) <= 1 and found[0]["azimuth_deg"] == -30
     assert [e["id"] for e in found] == [1, 2, 3] and {e["licence"] for e in found} == {"MIT"}
+    assert load_truth(path.with_suffix(".json")).in_words() == "3 sounds of 2 classes, recorded."
     assert report.taken == 1 and "1 scenes of 2 classes" in report.summary()
     assert sorted(report.skipped) == [
         "lost.csv: has no recording (lost.wav).", "unlabelled.flac: has no labels (unlabelled.csv).",

@@ -57,7 +57,7 @@ def write(folder, scene):
 
 def test_a_scene_tells_its_events_and_credits_each_source_once(tmp_path):
     truth = load_truth(write(tmp_path, {**SCENE, "events": [*SCENE["events"], {**SOUND, "id": 3}]}))
-    assert (truth.title, truth.snr_db, len(truth.events)) == ("A test", 15.0, 3)
+    assert (truth.title, truth.simulated.snr_db, len(truth.events)) == ("A test", 15.0, 3)
     assert truth.events[0] == Event(1, math.radians(-45), "dog_bark", 1.5, 0.8)
     assert truth.credits == ("dog bark: a clip (CC0 1.0)", "speech: a clip (CC0 1.0)",
                              "background noise: a room (CC BY 4.0)")
