@@ -43,7 +43,6 @@ def train(
     mixtures: Annotated[Path, typer.Option(help="Stored mixtures to train on and to validate with.")] = Path(
         "data/mixtures"),
     limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first so many training mixtures.")] = None,
-    fresh: Annotated[bool, typer.Option(help="Draw others in every pass, as many as stored.")] = False,
     out: Annotated[Optional[Path], typer.Option(help="Folder of the run; data/runs/RECIPE/SEED without it.")] = None,
     seed: int = 0,
     processes: Annotated[int, typer.Option(min=1, help="Processes that share each step (DDP); on a CPU one a core is "
@@ -65,10 +64,12 @@ def train(
     loaded = load_recipe(shipped("training/recipes", recipe))
     stored, val = (MixtureStore.load(mixtures / split) for split in ("train", "val"))
     stored = replace(stored, truth=stored.truth[:limit])
-    learnt = Mixtures(load_fresh(folder, "train", len(stored), stored.labels) if fresh else stored, val)
-    config = SystemConfig(stored.labels, width=loaded.width, array=val.array, azimuths=val.azimuths)
+    if loaded.fresh:
+        stored = replace(load_fresh(folder, "train", len(stored), stored.labels), turned=loaded.turned)
+    config = SystemConfig(val.labels, width=loaded.width, mel_bands=loaded.mel_bands, array=val.array,
+                          azimuths=val.azimuths)
     out = out or folder / "runs" / loaded.name / str(seed)
-    train_all(loaded, config, learnt, out, systems or TABLE_1, seed, processes)
+    train_all(loaded, config, Mixtures(stored, val), out, systems or TABLE_1, seed, processes)
     typer.echo(f"trained: {out}")
 
 

@@ -24,6 +24,7 @@ class FreshMixtures:
     bank: RoomBank
     noise: NoiseBank
     n_samples: int
+    turned: bool = False  # each as the array hears it in a turn of its own (`turning.py`)
 
     def __len__(self) -> int:
         return self.n_mixtures
@@ -31,7 +32,8 @@ class FreshMixtures:
     def __getitem__(self, index: int) -> Scene:
         if not 0 <= index < self.n_mixtures:
             raise IndexError(index)
-        return draw_scene(scene_rng("mixture", self.key, index), self.clips, self.bank, self.noise, self.n_samples)
+        rng = scene_rng("mixture", self.key, index)
+        return draw_scene(rng, self.clips, self.bank, self.noise, self.n_samples, self.turned)
 
     def at_epoch(self, epoch: int) -> FreshMixtures:
         """As many others, for one epoch of training."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.signal import oaconvolve
 
 from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import Place, Room, RoomBank
+from seld_overlap_ros.simulation.turning import Turn, turns
 
 MAX_SOURCES = 3  # K
 SHORT_S = 0.35  # shorter events come in series, as they do in life (sounds.md)
@@ -93,8 +95,11 @@ def level(samples: np.ndarray) -> float:
 
 
 def draw_scene(rng: np.random.Generator, clips: dict[str, Sequence[Clip]], bank: RoomBank,
-               noise: NoiseBank, n_samples: int) -> Scene:
-    """Draw one mixture of 1 to 3 sources in distinct directions. `clips` maps each class to its recordings."""
+               noise: NoiseBank, n_samples: int, turned: bool = False) -> Scene:
+    """Draw one mixture of 1 to 3 sources in distinct directions. `clips` maps each class to its recordings.
+
+    turned: as the array hears it in one of the turns after which it looks the same (`turning.py`).
+    """
     room: Room = bank.rooms[rng.integers(len(bank.rooms))]
     n_sources = int(rng.integers(1, MAX_SOURCES + 1))
     directions = rng.permutation(sorted({p.direction for p in room.places}))[:n_sources]
@@ -110,10 +115,21 @@ def draw_scene(rng: np.random.Generator, clips: dict[str, Sequence[Clip]], bank:
         images.append(gain * heard)
         events.append(Event(clip.label, place.azimuth, place.direction, start / bank.sample_rate,
                             len(dry) / bank.sample_rate, clip.source))
+    if turned:
+        allowed = turns(bank.array, bank.azimuths)
+        images, events = _turn(allowed[rng.integers(len(allowed))], images, events)
     snr_db = float(rng.uniform(*SNR_RANGE_DB))
     mixture, stems = mix(np.stack(images), noise.piece(n_samples, rng), snr_db)
     scale = np.float32(10 ** (rng.uniform(*PEAK_RANGE_DB) / 20) / np.max(np.abs(mixture)))
     return Scene(scale * mixture, scale * stems, tuple(events), snr_db, room.name)
+
+
+def _turn(turn: Turn, images: list[np.ndarray], events: list[Event]) -> tuple[list[np.ndarray], list[Event]]:
+    azimuths = [math.remainder(event.azimuth + turn.angle, 2 * math.pi) for event in events]
+    return [heard[list(turn.microphones)] for heard in images], [
+        replace(event, azimuth=azimuth, direction=turn.directions[event.direction])
+        for event, azimuth in zip(events, azimuths, strict=True)
+    ]
 
 
 def mix(images: np.ndarray, noise: np.ndarray, snr_db: float) -> tuple[np.ndarray, np.ndarray]:

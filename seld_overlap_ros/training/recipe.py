@@ -32,12 +32,17 @@ class Recipe:
     loss: str = "entropy"  # of classes and directions: cross-entropy, or the paper's mean square error
     one_cycle: bool = True  # the learning rate rises and falls (Smith 2018); false: constant, as the paper
     smoothing: float = 0.0  # share of a class label that is spread over all classes
+    mel_bands: int = 0  # that SSC sees the spectrum in; 0: the paper's SSC
+    fresh: bool = False  # other mixtures in every pass, as many as are stored
+    turned: bool = False  # the array turned to a random one of its directions in each; only of fresh mixtures
     masked: float = 0.0  # share of bins and of frames blanked at most in the training features (SpecAugment)
     labels: tuple[str, ...] = ()  # classes to mix; without them, all that there are
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+        if self.turned and not self.fresh:
+            raise ValueError("turned needs fresh: stored mixtures hold the sources as one microphone alone hears them")
 
     def to_dict(self) -> dict:
         """Plain values, for the training record."""

@@ -148,7 +148,6 @@ def train(
         "recipe": recipe.to_dict(),
         "seed": seed,
         "mixtures": len(mixtures.train),
-        "fresh": isinstance(mixtures.train, FreshMixtures),
     }
     _claim(out, asked | {"config": config.to_dict()})
     needed = needed_stages(systems)

@@ -1,5 +1,6 @@
 """Mixtures: the SNR that was asked, truth that fits the samples, and draws that do not depend on order."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,20 @@ def test_a_recording_that_is_mostly_silence_is_placed_so_that_it_sounds():
     for index in range(60):
         inside, _ = place_in_window(dry, N, scene_rng("silence", index))
         assert inside.any()
+
+
+def test_a_turned_scene_is_the_same_one_seen_otherwise(bank, sounds):
+    pairs = [[draw_scene(scene_rng("turn", index), *(sounds[0], bank, sounds[1], N), turned=turned).events
+              for turned in (False, True)] for index in range(20)]
+    steps = []
+    for plain, turned in pairs:
+        assert [event.clip for event in plain] == [event.clip for event in turned]
+        step = {(b.direction - a.direction) % 8 for a, b in zip(plain, turned, strict=True)}
+        assert len(step) == 1
+        steps += step
+        for event in turned:
+            assert abs(math.remainder(event.azimuth - bank.azimuths[event.direction], 2 * math.pi)) < math.radians(6)
+    assert len(set(steps)) > 3
 
 
 def test_same_scene_in_any_order(bank, sounds):

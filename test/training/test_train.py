@@ -73,7 +73,7 @@ def test_all_stages_lead_to_checkpoints_that_say_how_they_were_trained(data, tmp
     assert all(torch.equal(value, last[name].half().float()) for name, value in system.state_dict().items())
     record = read_training_record(tmp_path / "overlap.model.safetensors")
     assert list(record["stages"]) == ["ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap"]
-    assert (record["mixtures"], record["fresh"], record["recipe"]["name"]) == (6, False, "tiny")
+    assert (record["mixtures"], record["recipe"]["fresh"], record["recipe"]["name"]) == (6, False, "tiny")
     assert all(np.isfinite(stage["val/loss"]) for stage in record["stages"].values())
     assert all(0 < stage["fed_share"] <= 1 for stage in record["stages"].values())
     assert any((tmp_path / "tensorboard" / "overlap").glob("events.out.tfevents.*"))
@@ -201,7 +201,9 @@ def test_an_empty_query_asks_for_silence_where_no_sound_is(data):
     [("- a", "YAML mapping"), ("width: 1", "'stages'"), ("a: [", "YAML file"), ("base: nothing", "no recipe"),
      ("base: mine", "its own base"),
      ("loss: cubic\nname: a\nwidth: 1\nseparation_weight: 1\nlocalization_weight: 1\nempty_query: 0\nstages: {}",
-      "entropy")],
+      "entropy"),
+     ("turned: true\nname: a\nwidth: 1\nseparation_weight: 1\nlocalization_weight: 1\nempty_query: 0\nstages: {}",
+      "needs fresh")],
 )
 def test_a_malformed_recipe_is_refused_in_one_sentence(tmp_path, text, said):
     path = tmp_path / "mine.yaml"
