@@ -17,6 +17,7 @@ from seld_overlap_ros.nodes.audio_messages import (
     installed_kinds,
 )
 from seld_overlap_ros.nodes.running import RunnableNode
+from seld_overlap_ros.streaming.health import AudioHealth, Status
 from seld_overlap_ros.streaming.intake import Intake
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, Description, read_channel_map
@@ -127,6 +128,7 @@ class AudioInput:
         self._notices, self._on_window = notices, on_window
         channel_map = read_channel_map(node.value("channel_map"), n_channels)
         self.intake = Intake(front_end, n_channels, hop_s, notices, channel_map)
+        self._health = AudioHealth(self.intake.counts)
         self._frame_id = node.value("frame_id")
         self._started = self._last_audio = time.monotonic()
         self._first_audio: float | None = None
@@ -136,6 +138,12 @@ class AudioInput:
             info_type = find_message("audio_common_msgs", "AudioInfo")
             self._info_in = node.create_subscription(info_type, "audio_info", self._on_info, INFO_QOS)
         self._watch = node.create_timer(1.0, self._on_watch)
+
+    def status(self) -> Status:
+        """How the audio is, for /diagnostics; to be asked once a second."""
+        last_s = None if self._first_audio is None else self._last_audio
+        return self._health.status(
+            time.monotonic(), last_s, self.intake.sample_rate, self.topic.name, self._no_audio())
 
     def close(self) -> None:
         """Listen no more."""
@@ -171,7 +179,7 @@ class AudioInput:
         quiet_s = now - self._last_audio
         if self._first_audio is None:
             if quiet_s > AUDIO_WAIT_S:
-                self._say_no_audio()
+                self._notices("no audio", self._no_audio())
             return
         if quiet_s > SETTLE_S:
             self._take(self.intake.stream.settle())
@@ -182,10 +190,10 @@ class AudioInput:
                 "no audio", f"no more audio on {self.topic.name} for {quiet_s:.0f} s: is its source still running?"
             )
 
-    def _say_no_audio(self) -> None:
+    def _no_audio(self) -> str:
         there = self.topic.strangers()
         hint = f" There is {' and '.join(there)}, which cannot be listened to." if there else ""
-        self._notices("no audio", f"no audio on {self.topic.name} yet: is its source started, and there?{hint}")
+        return f"no audio on {self.topic.name} yet: is its source started, and there?{hint}"
 
     def _do_without_info(self) -> None:
         told = self._told()

@@ -42,10 +42,11 @@ class FullNode(ManagedNode):
         del self._hearing, self._output
 
     def _hear(self, window: Window, frame_id: str) -> None:
-        self._hearing.direction_threshold = self.value("direction_threshold")
-        sources = self._hearing(window.samples, self._known)
-        self._known = [source.direction for source in sources]
-        self._output.publish(convert.to_header(window.stamp_ns, frame_id), sources)
+        with self._listener.work.window(window.stamp_ns):
+            self._hearing.direction_threshold = self.value("direction_threshold")
+            sources = self._hearing(window.samples, self._known)
+            self._known = [source.direction for source in sources]
+            self._output.publish(convert.to_header(window.stamp_ns, frame_id), sources)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -9,15 +9,20 @@ from rclpy.parameter import Parameter
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.nodes.audio_input import AudioInput
 from seld_overlap_ros.nodes.managed import ManagedNode
+from seld_overlap_ros.streaming.health import Work
 from seld_overlap_ros.streaming.stream import Window
 from seld_overlap_ros.streaming.worker import Worker
 
 
 class Listener:
-    """Calls `handle(window, frame_id)` for each window; where that takes too long, the oldest is left out, and said."""
+    """Calls `handle(window, frame_id)` for each window; where that takes too long, the oldest is left out, and said.
+
+    `handle` is to work in `work.window(stamp_ns)`, for /diagnostics.
+    """
 
     def __init__(self, node: ManagedNode, config: SystemConfig, handle: Callable[[Window, str], None]) -> None:
         self._node = node
+        self.work = Work(config.front_end.window_s, lambda: node.get_clock().now().nanoseconds)
         self._worker: Worker[tuple[Window, str]] = Worker(lambda item: handle(*item), self._dropped, node.crash)
         self._input = AudioInput(
             node,
@@ -25,8 +30,9 @@ class Listener:
             config.array.n_microphones,
             node.value("hop"),
             node.notices,
-            lambda window, frame_id: self._worker.put((window, frame_id)),
+            self._on_window,
         )
+        node.watched |= {"audio": self._input.status, "windows": self.work.status}
         node.add_post_set_parameters_callback(self._on_parameters)
 
     @property
@@ -37,6 +43,8 @@ class Listener:
     def close(self) -> None:
         """Listen no more, and end the thread."""
         self._node.remove_post_set_parameters_callback(self._on_parameters)
+        for subject in ("audio", "windows"):
+            del self._node.watched[subject]
         self._input.close()
         self._worker.close()
 
@@ -45,6 +53,11 @@ class Listener:
             if parameter.name == "hop":
                 self._input.intake.stream.set_hop(parameter.value)
 
+    def _on_window(self, window: Window, frame_id: str) -> None:
+        self.work.came(window.stamp_ns)
+        self._worker.put((window, frame_id))
+
     def _dropped(self, item: tuple[Window, str]) -> None:
+        self.work.dropped()
         self._node.notices("dropped", "a window is left out, as windows come faster than they are heard: "
                                       "set a longer hop")

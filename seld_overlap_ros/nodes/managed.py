@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState
 from rclpy.lifecycle.node import TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.qos import qos_policy_name_from_kind
+from rclpy.subscription import Subscription
 from std_srvs.srv import SetBool
 
 from seld_overlap_ros.graphs import NodeKind
 from seld_overlap_ros.memory import keep_freed_memory
-from seld_overlap_ros.nodes.running import RunnableNode
+from seld_overlap_ros.nodes.diagnostics import Diagnostics
+from seld_overlap_ros.nodes.running import RunnableNode, one_line
+from seld_overlap_ros.streaming.health import ERROR, WARN, Status, status
 from seld_overlap_ros.streaming.notices import Notices
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -20,15 +27,19 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 class ManagedNode(LifecycleNodeMixin, RunnableNode):
     """Configures and activates itself unless `autostart` is false; what `load` refuses then ends it.
 
-    Its nodes say in `load`, `start`, `stop` and `free` what to do in each transition.
+    Its nodes say in `load`, `start`, `stop` and `free` what to do in each transition. How they are goes to
+    `/diagnostics`: the state of each, and what the parts of a node put into `watched`.
     """
 
     def __init__(self, kind: NodeKind) -> None:
+        self._mismatches: dict[str, str] = {}  # topic -> sentence
         RunnableNode.__init__(self, kind)
         LifecycleNodeMixin.__init__(self)
         self.notices = Notices(self.get_logger().warning)
+        self.watched: dict[str, Callable[[], Status]] = {}
         self.configured = self.active = False
         self._refusal: Exception | None = None
+        Diagnostics(self, lambda: [self._state(), *(look() for look in list(self.watched.values()))])
         use_cores_in_peace()
         keep_freed_memory()
         if self.value("autostart"):
@@ -55,6 +66,18 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
     def offer_enable(self) -> None:
         """Make the service `enable`: true brings the node up, false deactivates it."""
         self.create_service(SetBool, "enable", self._on_enable)
+
+    def create_subscription(self, kind: type, topic: str, *args: object, **given: object) -> Subscription:
+        """As a node does it; whoever offers QoS that does not match is said, here and in `/diagnostics`."""
+        on_event = partial(self._on_mismatch, topic, "a publisher offers")
+        given["event_callbacks"] = SubscriptionEventCallbacks(incompatible_qos=on_event)
+        return super().create_subscription(kind, topic, *args, **given)
+
+    def create_publisher(self, kind: type, topic: str, *args: object, **given: object) -> Publisher:
+        """As `create_subscription`, for a subscriber who asks for what is not offered."""
+        on_event = partial(self._on_mismatch, topic, "a subscriber asks for")
+        given["event_callbacks"] = PublisherEventCallbacks(incompatible_qos=on_event)
+        return super().create_publisher(kind, topic, *args, **given)
 
     def close(self) -> None:
         if self.active:
@@ -84,11 +107,31 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
         except Exception as error:  # rclpy would swallow it
             self._refusal = error
             if not self.value("autostart"):
-                self.get_logger().error(" ".join(str(error).split()))
+                self.get_logger().error(one_line(error))
             return FAILURE
+        self._refusal = None
         for name, value in becomes.items():
             setattr(self, name, value)
         return SUCCESS
+
+    def _on_mismatch(self, topic: str, who: str, event: object) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        self._mismatches[topic] = (f"nothing goes over {self.resolve_topic_name(topic)} where {who} other QoS, as to "
+                                   f"{policy}: set it as in docs/graph.md")
+        self.notices(f"QoS of {topic}", self._mismatches[topic])
+
+    def _state(self) -> Status:
+        """Lifecycle, model and QoS."""
+        state = "active" if self.active else "inactive" if self.configured else "unconfigured"
+        troubles = [(WARN, sentence) for sentence in self._mismatches.values()]
+        if self._refusal and not self.active:
+            troubles.append((ERROR, f"{state}, as it could not be started: {one_line(self._refusal)}"))
+        elif not self.active:
+            troubles.append((WARN, f"{state}: call the service enable with true, or bring it up by its lifecycle"))
+        has_model = self.has_parameter("model")
+        loaded = (self.value("model") if self.configured else "none") if has_model else "needs none"
+        return status("state", troubles[::-1], "active", {
+            "state": state, "model loaded": loaded, "QoS mismatches": " ".join(self._mismatches) or "none"})
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         try:
@@ -99,7 +142,7 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
             response.success = self.active == request.data
             response.message = "listening" if self.active else "not listening"
         except Exception as error:
-            response.success, response.message = False, " ".join(str(error).split())
+            response.success, response.message = False, one_line(error)
         return response
 
 

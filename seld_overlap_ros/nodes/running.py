@@ -87,6 +87,11 @@ def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) ->
         rclpy.try_shutdown()
 
 
+def one_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split())
+
+
 def _refuse(error: Exception) -> int:
-    get_logger("seld_overlap").fatal(" ".join(str(error).split()))
+    get_logger("seld_overlap").fatal(one_line(error))
     return REFUSED

@@ -46,6 +46,7 @@ class SscNode(ManagedNode):
                 "spectra": (SeparatedSpectra, lambda message: convert.from_spectra_of(message, self._config)),
             },
             self._on_window,
+            self._config.front_end.window_s,
         )
         self.get_logger().info(f"classifying {', '.join(self._config.labels)}")
 

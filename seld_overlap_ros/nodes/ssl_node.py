@@ -63,11 +63,12 @@ class SslNode(ManagedNode):
         if self.count_publishers(self._events.topic_name) and not self._in_flight.wait():
             self.notices("lost", f"no {self._events.topic_name} came for the latest windows: are all stages there?")
         self._in_flight.send(window.stamp_ns)
-        header = convert.to_header(window.stamp_ns, frame_id)
-        self._window.publish(convert.to_window(header, window.samples, self._system.config))
-        activity = self._localize(window.samples)
-        self._known = activity.directions.tolist()
-        self._activity.publish(convert.to_activity(header, activity))
+        with self._listener.work.window(window.stamp_ns):
+            header = convert.to_header(window.stamp_ns, frame_id)
+            self._window.publish(convert.to_window(header, window.samples, self._system.config))
+            activity = self._localize(window.samples)
+            self._known = activity.directions.tolist()
+            self._activity.publish(convert.to_activity(header, activity))
 
     def _localize(self, samples: np.ndarray) -> Activity:
         if is_silent(samples):

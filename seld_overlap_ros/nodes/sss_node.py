@@ -46,6 +46,7 @@ class SssNode(ManagedNode):
                 "activity": (DirectionActivity, lambda message: convert.from_activity(message, config)),
             },
             self._on_window,
+            config.front_end.window_s,
         )
         self.get_logger().info(f"separating into {self._spectra.topic_name}")
 

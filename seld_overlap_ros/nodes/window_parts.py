@@ -10,6 +10,7 @@ from std_msgs.msg import Header
 
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.managed import ManagedNode
+from seld_overlap_ros.streaming.health import Work
 from seld_overlap_ros.streaming.pairing import Pairing
 from seld_overlap_ros.streaming.worker import Worker
 
@@ -24,18 +25,26 @@ class WindowParts:
     """
 
     def __init__(
-        self, node: ManagedNode, topics: Mapping[str, tuple[type, Callable]], handle: Callable[..., None]
+        self,
+        node: ManagedNode,
+        topics: Mapping[str, tuple[type, Callable]],
+        handle: Callable[..., None],
+        window_s: float | None = None,
     ) -> None:
+        """window_s: length of a window, for what /diagnostics says of the latency; None: unknown."""
         self._node, self._handle = node, handle
+        self._work = Work(window_s, lambda: node.get_clock().now().nanoseconds)
         self._pairing = Pairing(tuple(topics), self._lost)
-        self._worker: Worker[tuple[Header, tuple]] = Worker(self._work, self._dropped, node.crash)
+        self._worker: Worker[tuple[Header, tuple]] = Worker(self._on_window, self._dropped, node.crash)
         self._subscriptions = [
             node.create_subscription(kind, topic, partial(self._on_message, topic, decode), STAGE_QOS)
             for topic, (kind, decode) in topics.items()
         ]
+        node.watched["windows"] = self._work.status
 
     def close(self) -> None:
         """Listen no more, and end the thread."""
+        del self._node.watched["windows"]
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._worker.close()
@@ -46,13 +55,16 @@ class WindowParts:
         except ValueError as error:
             self._node.notices(f"refused {topic}", f"a message of {topic} is left out: {error}")
             return
-        parts = self._pairing.put(topic, convert.to_ns(message.header.stamp), (message.header, part))
+        stamp_ns = convert.to_ns(message.header.stamp)
+        parts = self._pairing.put(topic, stamp_ns, (message.header, part))
         if parts:
+            self._work.came(stamp_ns)
             self._worker.put((parts[0][0], tuple(part for _, part in parts)))
 
-    def _work(self, item: tuple[Header, tuple]) -> None:
+    def _on_window(self, item: tuple[Header, tuple]) -> None:
         header, parts = item
-        self._handle(header, *parts)
+        with self._work.window(convert.to_ns(header.stamp)):
+            self._handle(header, *parts)
 
     def _lost(self, stamp_ns: int, missing: list[str]) -> None:
         self._node.notices(
@@ -61,5 +73,6 @@ class WindowParts:
         )
 
     def _dropped(self, item: tuple[Header, tuple]) -> None:
+        self._work.dropped()
         self._node.notices("dropped", "a window is left out, as windows come faster than they are worked on: "
                                       "set a longer hop")

@@ -19,7 +19,9 @@ class AudioCounts:
     n_microphones: int
     chunks: int = 0  # messages with audio that could be used
     refused: int = 0  # messages that could not
+    refusal: str = ""  # why the last of these could not; empty once one could again
     seconds: float = 0.0  # of audio that could be used
+    samples: int = 0  # of each microphone
     gaps: int = 0
     gap_s: float = 0.0  # silence put in for them
     overlaps: int = 0
@@ -33,10 +35,12 @@ class AudioCounts:
     windows: int = 0
     power: np.ndarray = field(init=False)  # (M,) mean square of about the last second
     still_s: np.ndarray = field(init=False)  # (M,) for how long a microphone has given one and the same sample
+    alike_s: dict[tuple[int, int], float] = field(init=False)  # for how long two have given the same samples
 
     def __post_init__(self) -> None:
         self.power = np.zeros(self.n_microphones)
         self.still_s = np.zeros(self.n_microphones)
+        self.alike_s = {}
         self._last = np.full(self.n_microphones, np.nan, np.float32)
 
     def add(self, samples: np.ndarray, rate: int) -> None:
@@ -45,7 +49,9 @@ class AudioCounts:
             return
         length_s = len(samples) / rate
         self.chunks += 1
+        self.refusal = ""
         self.seconds += length_s
+        self.samples += len(samples)
         self.clipped += int(np.count_nonzero(np.abs(samples) >= FULL_SCALE))
         power = np.einsum("nm,nm->m", samples, samples, dtype=np.float64) / len(samples)
         self.power += min(1.0, length_s / LEVEL_S) * (power - self.power)
@@ -53,6 +59,7 @@ class AudioCounts:
         goes_on = still & (samples[0] == self._last)
         self.still_s = np.where(goes_on, self.still_s, 0.0) + np.where(still, length_s, 0.0)
         self._last = samples[-1].copy()
+        self.alike_s = {pair: self.alike_s.get(pair, 0.0) + length_s for pair in _alike(samples, still)}
 
     @property
     def levels_db(self) -> np.ndarray:
@@ -63,3 +70,15 @@ class AudioCounts:
         """Microphones, from 0, that have stood still for after_s [s] while another one has not."""
         still = self.still_s >= after_s
         return [] if still.all() else np.flatnonzero(still).tolist()
+
+    def twins(self, after_s: float = 1.0) -> list[tuple[int, int]]:
+        """Pairs of microphones, from 0, that have given the same samples for after_s [s] and do not stand still."""
+        return [pair for pair, same_s in self.alike_s.items() if same_s >= after_s]
+
+
+def _alike(samples: np.ndarray, still: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of channels of a chunk (n, M) with the same samples, those left out that stand still (M,)."""
+    first = samples[0]
+    firsts, seconds = np.nonzero(np.triu(first[:, None] == first, k=1) & ~still[:, None] & ~still)
+    pairs = zip(firsts.tolist(), seconds.tolist(), strict=True)
+    return [(i, j) for i, j in pairs if np.array_equal(samples[:, i], samples[:, j])]

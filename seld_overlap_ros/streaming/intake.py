@@ -64,6 +64,11 @@ class Intake:
         """Whether the format has been told, be it one that can be used or not."""
         return self._described is not None
 
+    @property
+    def sample_rate(self) -> int:
+        """Of the audio, as told [Hz]; 0 while no format is known that can be used."""
+        return self._format.sample_rate if self._format else 0
+
     def describe(self, described: Description) -> list[Window]:
         """The format of the chunks to come, and of those that wait -> the newest window that the latter complete.
 
@@ -98,6 +103,7 @@ class Intake:
     def refuse(self, error: AudioError) -> None:
         """Count a message that cannot be used, and say why."""
         self.counts.refused += 1
+        self.counts.refusal = str(error)
         self._say(error)
 
     def _say(self, error: AudioError) -> None:

@@ -54,3 +54,15 @@ def test_samples_at_full_scale_are_clipped(full):
     samples[3, 1] = samples[50, 0] = full
     counts.add(samples, RATE)
     assert counts.clipped == 2
+
+
+def test_channels_with_the_same_samples_are_twins():
+    counts = AudioCounts(3)
+    for _ in range(5):
+        counts.add(noise(1600)[:, [0, 1, 0]], RATE)
+    assert counts.twins() == []
+    for _ in range(6):
+        counts.add(noise(1600)[:, [0, 1, 0]], RATE)
+    assert counts.twins() == [(0, 2)]
+    counts.add(noise(1600), RATE)
+    assert counts.twins() == []
