@@ -94,6 +94,19 @@ def up(
 
 
 @app.command()
+def doctor(seconds: Annotated[float, typer.Option(min=1.0, help="How long to look and listen.")] = 5.0) -> None:
+    """Say in a sentence why nothing comes out of the nodes that run; exit code 1 if something is to be mended."""
+    import importlib.util
+    import subprocess
+    import sys
+
+    if not importlib.util.find_spec("rclpy"):
+        raise ValueError("no rclpy for this Python: run `make setup`, and then `source env.sh`")
+    program = [sys.executable, "-m", "seld_overlap_ros.nodes.doctor", str(seconds)]
+    raise typer.Exit(subprocess.run(program, check=False).returncode)
+
+
+@app.command()
 def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and for the page about it.")] = Path(
         "build/demo")) -> None:
     """Play the shipped scene to the nodes, show live what they hear, and leave a page to see and hear it all."""
