@@ -78,10 +78,12 @@ def up(
     graph: Annotated[str, typer.Argument(help="Name of the graph, such as full.")],
     arguments: Annotated[Optional[list[str]], typer.Argument(help="What is set about it, each as name:=value.")] = None,
     show_args: Annotated[bool, typer.Option(help="Say what may be set, and start nothing.")] = False,
+    network: Annotated[bool, typer.Option("--network", help="Meet nodes on other machines too, where "
+                                          "ROS_AUTOMATIC_DISCOVERY_RANGE says nothing else.")] = False,
 ) -> None:
-    """Start the nodes of a graph, as its launch file does, and end them together."""
+    """Start the nodes of a graph, as its launch file does, and end them together; they meet this host's nodes alone."""
     from seld_overlap_ros.graphs import find_graph, read_arguments
-    from seld_overlap_ros.up import command, up
+    from seld_overlap_ros.up import DISCOVERY, command, discovery, up
 
     found = find_graph(graph)
     if show_args:
@@ -90,6 +92,8 @@ def up(
         return
     processes = found.processes(read_arguments(arguments or []))
     commands = {process.node.name: command(process) for process in processes}
+    if network and discovery():
+        os.environ[DISCOVERY] = "SUBNET"
     raise typer.Exit(up(commands, ends_with=found.ends_with))
 
 

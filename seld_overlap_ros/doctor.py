@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rich.table import Table
@@ -184,7 +185,7 @@ def _worst(seen: Snapshot, level: int, *subjects: str) -> Verdict | None:
 def _nothing_said(seen: Snapshot) -> Verdict | None:
     if seen.n_windows:
         return None
-    heard_s = [float(told.values.get("audio [s]", 0)) for _, told in _all_told(seen, "audio")]
+    heard_s = [value for _, told in _all_told(seen, "audio") for value in _floats(told, "audio [s]")]
     if heard_s and min(heard_s) < FIRST_WINDOW_S:
         return Verdict(f"all is well so far: after {min(heard_s):.1f} s of audio the first window is not full yet",
                        True)
@@ -195,10 +196,9 @@ def _nothing_said(seen: Snapshot) -> Verdict | None:
 def _quiet(seen: Snapshot) -> Verdict | None:
     if seen.n_sounds:
         return None
-    loudest = [max(map(float, told.values["levels [dB]"].split())) for _, told in _all_told(seen, "audio")
-               if told.values.get("levels [dB]")]
-    if loudest and max(loudest) < QUIET_DB:
-        return Verdict(f"all works, and it is silent: the loudest microphone is at {max(loudest):.0f} dB of full "
+    levels = [value for _, told in _all_told(seen, "audio") for value in _floats(told, "levels [dB]")]
+    if levels and max(levels) < QUIET_DB:
+        return Verdict(f"all works, and it is silent: the loudest microphone is at {max(levels):.0f} dB of full "
                        "scale; make a sound, or turn up the gain", True)
     node = next(iter(dict(_all_told(seen, "audio"))), "/full_node")
     return Verdict(f"all works, and in {seen.n_windows} windows no sound was found: if there was one, lower "
@@ -218,6 +218,15 @@ CHECKS: tuple[Callable[[Snapshot], Verdict | None], ...] = (
 
 def _told(seen: Snapshot, node: str, subject: str) -> Status | None:
     return seen.statuses.get(node, {}).get(subject)
+
+
+def _floats(told: Status, name: str) -> list[float]:
+    """The numbers of a value; what is none, in a message of others, is left out."""
+    numbers = []
+    for word in told.values.get(name, "").split():
+        with suppress(ValueError):
+            numbers.append(float(word))
+    return numbers
 
 
 def _all_told(seen: Snapshot, subject: str) -> Iterator[tuple[str, Status]]:

@@ -22,6 +22,7 @@ from seld_overlap_ros.graphs import REFUSED, Process
 
 END_S = 10.0  # for the processes to end when asked to; then they are killed
 MOST_CRASHES, WITHIN_S = 5, 60.0  # of one process; with more, starting it again is of no use
+DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 
 
@@ -56,9 +57,14 @@ def fast_dds(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: str(resources.files("seld_overlap_ros") / "fastdds.xml")}
 
 
+def discovery(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What to add to the environment for nodes to meet those of this host alone; {} if its user has said otherwise."""
+    return {} if environ.keys() & {DISCOVERY, "ROS_LOCALHOST_ONLY"} else {DISCOVERY: "LOCALHOST"}
+
+
 def environment() -> dict[str, str]:
     """Of the processes of a graph."""
-    return {**os.environ, "PYTHONUNBUFFERED": "1", **fast_dds()}
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **fast_dds(), **discovery()}
 
 
 def command(process: Process) -> list[str]:

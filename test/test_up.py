@@ -7,8 +7,10 @@ import time
 from xml.etree import ElementTree
 
 import pytest
+from typer.testing import CliRunner
 
 from seld_overlap_ros import up as up_module
+from seld_overlap_ros.cli import app
 from seld_overlap_ros.up import MOST_CRASHES, WITHIN_S, Ends, fast_dds, up
 
 LIMIT_S = 30.0
@@ -78,6 +80,36 @@ def test_fast_dds_is_told_of_large_messages_unless_its_user_has_done_so():
     assert ElementTree.parse(path).getroot().tag.endswith("dds")
     assert list(fast_dds({"ROS_DISTRO": "jazzy"})) == ["FASTRTPS_DEFAULT_PROFILES_FILE"]
     assert fast_dds({"FASTRTPS_DEFAULT_PROFILES_FILE": "mine.xml"}) == {}
+
+
+def test_nodes_meet_those_of_this_host_alone_unless_their_user_has_said_otherwise(monkeypatch):
+    show = {"a": python("import os; print(os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE'))")}
+
+    def shown() -> str:
+        said = []
+        up(show, said.append)
+        return said[0].removeprefix("[a] ")
+
+    for name in ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"):
+        monkeypatch.delenv(name, raising=False)
+    assert shown() == "LOCALHOST"
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SYSTEM_DEFAULT")
+    assert shown() == "SYSTEM_DEFAULT"
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE")
+    monkeypatch.setenv("ROS_LOCALHOST_ONLY", "0")
+    assert shown() == "None"
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "SUBNET"), ("LOCALHOST", "LOCALHOST")])
+def test_the_network_is_joined_if_asked_and_if_nothing_else_is_set(monkeypatch, given, expected):
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", given or "")
+    if given is None:
+        monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE")
+    monkeypatch.delenv("ROS_LOCALHOST_ONLY", raising=False)
+    seen = []
+    monkeypatch.setattr(up_module, "up", lambda *a, **k: seen.append(up_module.environment()) or 0)
+    assert CliRunner().invoke(app, ["up", "full", "--network"]).exit_code == 0
+    assert seen[0]["ROS_AUTOMATIC_DISCOVERY_RANGE"] == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+LONGEST = 60  # letters of a label that are shown
 FLOAT32_DEG = 1e-4  # more than what an azimuth loses as a float32
 
 
@@ -66,8 +67,13 @@ class Event:
 
 
 def plain(label: str | None) -> str:
-    """A label for people."""
-    return "unknown" if label is None else label.replace("_", " ")
+    """A label for people: one line of what can be printed, as labels of messages come from others."""
+    return "unknown" if label is None else printable(label)[:LONGEST].replace("_", " ")
+
+
+def printable(text: str) -> str:
+    """A text from others, without what would steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def wrap(angle: float) -> float:

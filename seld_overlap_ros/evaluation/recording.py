@@ -6,6 +6,7 @@ clock of the audio; float64 keeps a date of today to a quarter of a microsecond.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +15,14 @@ import soundfile
 
 from seld_overlap_ros.evaluation.events import Event, write_events
 
+LONGEST_NAME = 50  # letters of a label in the name of a file, which may have 255 bytes
 LONGEST_S = 6 * 3600.0  # what one sound may take; a stamp gone wrong would ask for all memory otherwise
+
+
+def file_name(number: int, label: str | None) -> str:
+    """ID_LABEL.wav. A label comes from others, so it names no folder: only letters, digits and + - of it stay."""
+    name = re.sub(r"[^\w+-]+", "_", label or "unknown")[:LONGEST_NAME]
+    return f"{number}_{name}.wav"
 
 
 @dataclass
@@ -105,7 +113,7 @@ class Recording:
         write_events(folder / "events.json", self.events())
         for track_id in self._tracks:  # one at a time, as each is as long as the scene up to its sound's end
             event = self._events.get(track_id)
-            name = f"{track_id}_{(event and event.label) or 'unknown'}.wav".replace("/", "_")
+            name = file_name(track_id, event and event.label)
             soundfile.write(folder / "separated" / name, *self.track(track_id), subtype="PCM_16")
 
     def _zero(self) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from seld_overlap_ros.evaluation.events import printable
 from seld_overlap_ros.streaming.health import Status
 
 TOPIC = "/diagnostics"
@@ -41,7 +42,7 @@ def to_message(node: str, status: Status) -> DiagnosticStatus:
 
 
 def from_message(message: DiagnosticStatus) -> tuple[str, Status]:
-    """The reverse of `to_message`."""
+    """The reverse of `to_message`; whoever sent it, it can be shown in a terminal."""
     node, _, subject = message.name.rpartition(": ")
-    values = {pair.key: pair.value for pair in message.values}
-    return f"/{node}", Status(subject, message.level[0], message.message, values)
+    values = {printable(pair.key): printable(pair.value) for pair in message.values}
+    return f"/{printable(node)}", Status(subject, message.level[0], printable(message.message), values)

@@ -25,6 +25,7 @@ from seld_overlap_ros.streaming.health import Status
 
 NAME = "seld_overlap_doctor"
 LOOK_EVERY_S = 0.5
+PATIENCE_S = 8.0
 EVENTS_TYPE = "seld_overlap/msg/SoundEventArray"
 
 
@@ -59,6 +60,11 @@ class Doctor(Node):
             self._n_sounds,
             seconds,
         )
+
+    def has_answers(self) -> bool:
+        """Whether there are nodes that hear, and each has told how it is."""
+        there = {name for name in self._others() if is_managed(name)}
+        return bool(there) and all(name in self._statuses and self._state(name) for name in there)
 
     def _others(self) -> set[str]:
         """Full names of all nodes but this one and hidden ones, such as the daemon of `ros2`."""
@@ -114,17 +120,18 @@ def _endpoint(topic: str, info: object) -> Endpoint:
     return Endpoint(f"{info.node_namespace.rstrip('/')}/{info.node_name}", topic, info.topic_type)
 
 
-def look(seconds: float) -> Snapshot:
-    """Join the graph for so many seconds."""
+def look(seconds: float, patience_s: float = PATIENCE_S) -> Snapshot:
+    """Join the graph for so many seconds, and for up to patience_s more until it answers: DDS finds some nodes late."""
     context = rclpy.Context()
     rclpy.init(context=context)
     try:
         node, executor = Doctor(context), SingleThreadedExecutor(context=context)
         executor.add_node(node)
-        end = time.monotonic() + seconds
-        while (rest := end - time.monotonic()) > 0:
-            executor.spin_once(timeout_sec=rest)
-        seen = node.snapshot(seconds)
+        start = time.monotonic()
+        while (looked_s := time.monotonic() - start) < seconds or (
+                looked_s < seconds + patience_s and not node.has_answers()):
+            executor.spin_once(timeout_sec=0.1)
+        seen = node.snapshot(round(looked_s, 1))
         executor.shutdown()
         node.destroy_node()
         return seen

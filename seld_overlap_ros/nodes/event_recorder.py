@@ -12,6 +12,7 @@ from rich.console import Console
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
 from soundfile import SoundFileError
 
+from seld_overlap_ros.evaluation.events import printable
 from seld_overlap_ros.evaluation.recording import Recording
 from seld_overlap_ros.evaluation.terminal import Display
 from seld_overlap_ros.graphs import AUTO, EVENT_RECORDER
@@ -85,7 +86,8 @@ class EventRecorder(RunnableNode):
 
     def _on_labels(self, message: LabelTable) -> None:
         self._console.print(
-            f"Model {message.model}: {len(message.labels)} classes, {len(message.azimuths)} directions", markup=False
+            f"Model {printable(message.model)}: {len(message.labels)} classes, {len(message.azimuths)} directions",
+            markup=False,
         )
 
     def _on_watch(self) -> None:

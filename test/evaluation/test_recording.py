@@ -3,6 +3,7 @@
 import json
 import math
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,3 +146,18 @@ def test_a_chunk_whose_stamp_has_gone_wrong_is_refused(signal, away_s):
     with pytest.raises(ValueError, match="sound 3: a chunk lies -?1000000 s from the first"):
         recording.add_source(3, NOW_S + away_s, signal[:CHUNK], RATE)
     np.testing.assert_array_equal(recording.track(3)[0], signal)
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("dog_bark", "7_dog_bark.wav"), ("../../x", "7__x.wav"), ("/etc/passwd", "7__etc_passwd.wav"),
+     (None, "7_unknown.wav"), ("", "7_unknown.wav"), ("a\0b\n\x1b[2J", "7_a_b_2J.wav"), ("C:\\x", "7_C_x.wav"),
+     ("\N{SAXOPHONE}", "7__.wav"), ("é" * 9999, f"7_{'é' * 50}.wav")],
+)
+def test_a_label_of_others_names_no_other_file(tmp_path, label, name):
+    recording = Recording()
+    recording.add_event(Event(7, 0.0, label, 0.0, 1.0))
+    recording.add_source(7, 0.0, np.zeros(100, np.float32), 16000)
+    recording.write(tmp_path / "heard" / "deep")
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.wav")] == [
+        Path("heard/deep/separated") / name]

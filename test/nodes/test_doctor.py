@@ -155,7 +155,7 @@ def test_all_is_well_and_every_figure_is_there(start, source, model):
     source.shape = lambda samples: samples
     source.coding = "mp3"
     source.describe()
-    doctor_says("/full_node: audio refused: coding_format")
+    doctor_says("/full_node: audio refused: audio coded as 'mp3' is not understood: start audio_capture with format")
     source.coding, source.channels = "wave", 2
     source.describe()
     doctor_says("the audio has 2 channels and the model needs 8")

@@ -6,6 +6,7 @@ import math
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,6 +151,18 @@ def test_the_last_word_about_a_sound_counts_and_one_of_unknown_class_has_no_labe
     assert second["label"] is None
     assert [line.split()[-1] for line in said.splitlines() if "#2 " in line] == ["unknown"]
     assert (tmp_path / "heard" / "separated" / "2_unknown.wav").exists()
+
+
+def test_a_hostile_label_names_no_file_elsewhere_and_steers_no_terminal(open_desk, tmp_path):
+    desk = open_desk(end_after=1.0)
+    desk.wait_for_recorder()
+    for number, label in enumerate(["../../x", "\x1b[2J" + "a" * 10000]):
+        desk.publish_window(0, [sound(number, label)], np.zeros(WINDOW))
+    said = desk.end()
+    assert desk.process.returncode == 0, said
+    assert {path.relative_to(tmp_path / "heard") for path in tmp_path.rglob("*.wav")} == {
+        Path("separated/0__x.wav"), Path(f"separated/1__2J{'a' * 47}.wav")}
+    assert "\x1b[2J" not in said
 
 
 def test_a_chunk_that_is_lost_is_said(open_desk):
