@@ -62,6 +62,11 @@ def discovery(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {} if environ.keys() & {DISCOVERY, "ROS_LOCALHOST_ONLY"} else {DISCOVERY: "LOCALHOST"}
 
 
+def enclave(node: str, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """ROS arguments that give a node its own enclave of config/policy.xml, where SROS2 is switched on."""
+    return ["--enclave", f"/seld_overlap/{node}"] if environ.get("ROS_SECURITY_ENABLE") == "true" else []
+
+
 def environment() -> dict[str, str]:
     """Of the processes of a graph."""
     return {**os.environ, "PYTHONUNBUFFERED": "1", **fast_dds(), **discovery()}
@@ -70,6 +75,7 @@ def environment() -> dict[str, str]:
 def command(process: Process) -> list[str]:
     """The command line that starts a process with this Python."""
     line = [sys.executable, "-m", process.node.module, "--ros-args", "-r", f"__node:={process.node.name}"]
+    line += enclave(process.node.name)
     if process.namespace:
         line += ["-r", f"__ns:=/{process.namespace.strip('/')}"]
     if process.params_file:

@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -71,6 +72,17 @@ def test_a_command_sets_what_the_process_says():
     assert line[3:] == ["--ros-args", "-r", "__node:=scene_player", "-r", "__ns:=/audio", "--params-file", "my.yaml",
                         "-p", 'file:="12"', "-p", "rate:=2.0"]
     assert yaml.safe_load(line[-3].partition(":=")[2]) == "12"  # a text, although it looks like a number
+
+
+def test_each_node_has_an_enclave_of_its_own_where_security_is_on(monkeypatch):
+    [process] = FULL.processes({})
+    monkeypatch.delenv("ROS_SECURITY_ENABLE", raising=False)
+    assert "--enclave" not in command(process)
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    line = command(process)
+    assert line[line.index("--enclave") + 1] == "/seld_overlap/full_node"
+    enclaves = {each.get("path") for each in ElementTree.parse(ROOT / "config" / "policy.xml").iter("enclave")}
+    assert enclaves == {f"/seld_overlap/{node.name}" for graph in GRAPHS.values() for node in graph.nodes}
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -1,6 +1,7 @@
 """Write what stands in seld_overlap_ros/graphs.py into config/*.yaml and docs/graph.md: python tools/describe_graphs.py
 
-A test checks that they are as this leaves them.
+Of the table of topics in docs/graph.md, which a test holds against running graphs, it makes the SROS2 policy,
+config/policy.xml. A test checks that all are as this leaves them.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from seld_overlap_ros.graphs import GRAPHS, Graph, NodeKind, Parameter  # noqa: E402
+from seld_overlap_ros.graphs import AUTOSTART, GRAPHS, Graph, NodeKind, Parameter  # noqa: E402
 
 HEAD = """\
 # Everything that may be set about the nodes of {name}.launch.py, at its default. Copy what you want to change:
@@ -68,10 +71,68 @@ def _bounds(parameter: Parameter) -> str:
     return "" if parameter.minimum is None else f"{parameter.minimum:g} to {parameter.maximum:g}"
 
 
+# What the table of topics leaves out: audio of other types, the cascade, what display_node draws, what all nodes have.
+OTHER_AUDIO = ("audio", "audio_out", "HarkWave")
+MORE = {
+    "to": {"full_node": OTHER_AUDIO, "ssl_node": OTHER_AUDIO, "event_recorder": OTHER_AUDIO,
+           "display_node": ("separated",)},
+    "from": {"scene_player": ("audio",), "sss_node": ("spectra",),
+             "display_node": ("sound_markers", "sound_poses", "hark_source", "hark_src_wave")},
+}
+OF_ALL = {"from": ("/rosout", "/parameter_events"), "to": ("/parameter_events", "/clock")}
+SERVICES = ("describe_parameters", "get_parameter_types", "get_parameters", "list_parameters", "set_parameters",
+            "set_parameters_atomically", "get_type_description")
+LIFECYCLE = ("change_state", "get_available_states", "get_available_transitions", "get_state", "get_transition_graph")
+POLICY_HEAD = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<!-- SROS2 policy of the graphs, without a namespace. Written by tools/describe_graphs.py from docs/graph.md;
+     how to use it: docs/security.md -->
+"""
+
+
+def policy(page: str) -> str:
+    """Text of config/policy.xml: for each node an enclave, and in it what the node says, hears and answers."""
+    root = ElementTree.Element("policy", version="0.2.0")
+    enclaves = ElementTree.SubElement(root, "enclaves")
+    table = list(_table(page))
+    for kind in sorted({node.name: node for graph in GRAPHS.values() for node in graph.nodes}.values(),
+                       key=lambda node: node.name):
+        enclave = ElementTree.SubElement(enclaves, "enclave", path=f"/seld_overlap/{kind.name}")
+        profile = ElementTree.SubElement(ElementTree.SubElement(enclave, "profiles"), "profile", ns="/", node=kind.name)
+        managed, listens = AUTOSTART in kind.parameters, kind.program in ("full_node", "ssl_node")
+        said = {*OF_ALL["from"], *(("/diagnostics", "~/transition_event") if managed else ())}
+        heard = set(OF_ALL["to"])
+        for names, way in ((said, "from"), (heard, "to")):
+            names |= {topic for topic, node, where in table if (node, where) == (kind.program, way)}
+            names |= set(MORE[way].get(kind.program, ()))
+        services = {f"~/{name}" for name in (*SERVICES, *(LIFECYCLE if managed else ()))}
+        _allow(profile, "topic", "publish", said)
+        _allow(profile, "topic", "subscribe", heard)
+        _allow(profile, "service", "reply", services | ({"enable"} if listens else set()))
+    ElementTree.indent(root)
+    return POLICY_HEAD + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _table(page: str) -> Iterator[tuple[str, str, str]]:
+    """(topic, node, "from" or "to") of every row of the table of topics."""
+    for line in page.partition("## Topics")[2].partition("\n## ")[0].splitlines():
+        if line.startswith("| `"):
+            topic, _, givers, takers, *_ = (cell.replace("`", "").strip() for cell in line.split("|")[1:-1])
+            for way, nodes in (("from", givers), ("to", takers)):
+                yield from ((topic.replace("direction_D", "direction_*"), node, way) for node in nodes.split(", "))
+
+
+def _allow(profile: ElementTree.Element, what: str, verb: str, names: set[str]) -> None:
+    allowed = ElementTree.SubElement(profile, f"{what}s", {verb: "ALLOW"})
+    for name in sorted(names):
+        ElementTree.SubElement(allowed, what).text = name
+
+
 def texts() -> dict[Path, str]:
     """Path -> what is to stand there."""
     page = ROOT / "docs" / "graph.md"
-    return {page: document(page.read_text())} | {
+    written = document(page.read_text())
+    return {page: written, ROOT / "config" / "policy.xml": policy(written)} | {
         ROOT / "config" / f"{name}.yaml": config(name, graph) for name, graph in GRAPHS.items()
     }
 

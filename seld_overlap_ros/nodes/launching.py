@@ -10,7 +10,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from seld_overlap_ros.graphs import Graph, Process, find_graph
-from seld_overlap_ros.up import END_S, Ends, fast_dds
+from seld_overlap_ros.up import END_S, Ends, enclave, fast_dds
 
 
 def describe(name: str) -> LaunchDescription:
@@ -49,6 +49,7 @@ def _node(process: Process, graph: Graph, ends: Ends) -> Node:
         namespace=process.namespace,
         parameters=[source for source in (process.params_file, process.parameters) if source],
         additional_env=fast_dds(),
+        ros_arguments=enclave(process.node.name),
         output="screen",
         sigterm_timeout=str(END_S),
         on_exit=on_exit,
