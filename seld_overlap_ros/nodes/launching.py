@@ -49,7 +49,7 @@ def _node(process: Process, graph: Graph, ends: Ends) -> Node:
         namespace=process.namespace,
         parameters=[source for source in (process.params_file, process.parameters) if source],
         additional_env=fast_dds(),
-        ros_arguments=enclave(process.node.name),
+        ros_arguments=enclave(process.node.name) or None,
         output="screen",
         sigterm_timeout=str(END_S),
         on_exit=on_exit,
