@@ -84,9 +84,9 @@ class AudioHealth:
         return self._looks[-1][name] - self._looks[0][name] if self._looks else 0.0
 
     def _measured(self, rate: int) -> float | None:
-        """Samples that came in a second of time [Hz], counted from message to message."""
+        """Samples that came in a second of time [Hz], counted from message to message; None while that is not known."""
         past_s = self._recent("last")
-        return rate * self._recent("seconds") / past_s if past_s >= LEAST_S else None
+        return rate * self._recent("seconds") / past_s if rate and past_s >= LEAST_S else None
 
     def _absence(self, now_s: float, last_s: float | None, topic: str, absent: str) -> list[Trouble]:
         if last_s is None:

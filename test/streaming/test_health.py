@@ -59,6 +59,12 @@ def test_audio_that_never_came_and_audio_that_stopped_are_errors(audio):
     assert "no more audio on /audio for 3 s" in audio.status().sentence
 
 
+def test_a_format_that_is_told_anew_leaves_the_rate_open_for_a_moment(audio):
+    seconds(audio, 5)
+    status = audio.health.status(audio.now_s, audio.last_s, 0, "/audio", NO_AUDIO)  # the new one is not known yet
+    assert status.level == OK
+
+
 def test_refused_audio_is_an_error_until_some_is_taken(audio):
     audio.second()
     audio.counts.refused += 1
