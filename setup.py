@@ -19,7 +19,7 @@ MESSAGES = {"seld_overlap": ROOT / "msg", "audio_common_msgs": ROOT / "interface
 
 
 class BuildPy(build_py):
-    """Puts the message definitions, which lie where ROS wants them, into the package too: bags need them without ROS."""
+    """Puts the message definitions, which lie where ROS wants them, into the package too, for bags without ROS."""
 
     def run(self) -> None:
         """Build."""

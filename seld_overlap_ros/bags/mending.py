@@ -10,6 +10,7 @@ from pathlib import Path
 
 MAGIC = b"\x89MCAP0\r\n"
 HEADER, DATA_END, FOOTER = 1, 0x0F, 2  # opcodes
+TABLES = {"schema", "metadata", "topics", "message_definitions", "messages"}  # of rosbag2's sqlite3 storage
 RECORD = struct.Struct("<BQ")  # opcode and length
 END = RECORD.pack(DATA_END, 4) + bytes(4) + RECORD.pack(FOOTER, 20) + bytes(20) + MAGIC  # without index and summary
 
@@ -58,9 +59,10 @@ def _mend_sqlite(path: Path, copy: Path) -> None:
     """Whole rows of each table up to the first that cannot be read."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as old, \
             closing(sqlite3.connect(copy)) as new:
-        tables = old.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
-        for name, sql in tables:
-            new.execute(sql)
+        old.execute("PRAGMA writable_schema = ON")  # else SQLite refuses a file that has fewer pages than it says
+        definition = dict(old.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+        for name in TABLES & definition.keys():
+            new.execute(definition[name])
             rows = old.execute(f'SELECT * FROM "{name}"')
             with suppress(sqlite3.DatabaseError):
                 for row in rows:

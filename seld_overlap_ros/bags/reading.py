@@ -6,11 +6,13 @@ is said in a sentence each (`notes`), and what can be read is read; a bag withou
 
 from __future__ import annotations
 
+import shutil
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -51,7 +53,6 @@ class _Storage:
 
     def __init__(self, path: Path) -> None:
         self.notes: list[str] = []
-        self._mended = TemporaryDirectory(prefix="seld_overlap_bag_")  # goes with this object
         self.name = path.name
         self._files = self._readable(path)
         self.connections: list[Connection] = []
@@ -78,18 +79,22 @@ class _Storage:
         except Exception as error:
             reason = _short(error)
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        files = [self._whole(file) for file in inside if file.suffix in (".mcap", ".db3")]
+        mended = Path(mkdtemp(prefix="seld_overlap_bag_"))
+        weakref.finalize(self, shutil.rmtree, mended, ignore_errors=True)
+        files = [self._whole(file, mended) for file in inside if file.suffix in (".mcap", ".db3")]
         files = [file for file in files if file is not None]
         if not files:
             raise BagError(f"{path} is no bag that can be read: {' '.join(self.notes) or reason}")
         self.note(f"{path.name} is not whole, and what can be read of it is read: {reason}")
         return files
 
-    def _whole(self, file: Path) -> Path | None:
-        for candidate in (lambda: file, lambda: mend(file, Path(self._mended.name))):
+    def _whole(self, file: Path, mended: Path) -> Path | None:
+        """The file, or what can be read of it in the folder `mended`; None where that is nothing."""
+        for find in (lambda: file, lambda: mend(file, mended)):
             try:
-                with closing(_opened(candidate())):
-                    return candidate()
+                found = find()
+                with closing(_opened(found)):
+                    return found
             except Exception as error:
                 reason = _short(error)
         self.note(f"{file.name} is left out: {reason}")
@@ -227,11 +232,12 @@ def _stretches(found: _Survey) -> list[_Stretch]:
     stretches: list[_Stretch] = []
     for stamp_ns, n_bytes, described in found.chunks:
         last = stretches[-1] if stretches else None
-        if not found.stamped:
-            stamp_ns = last.end_ns if last else found.received_ns
+        length_ns = _length_ns(n_bytes, described or _told(found.described, 1))
+        if not found.stamped:  # then it is unbroken, and was received when its last sample had sounded
+            stamp_ns = last.end_ns if last else found.received_ns - length_ns
         if last is None or abs(stamp_ns - last.end_ns) > JUMP_NS:
             stretches.append(_Stretch(stamp_ns, stamp_ns, last.at_ns + last.end_ns - last.start_ns if last else 0))
-        stretches[-1].end_ns = stamp_ns + _length_ns(n_bytes, described or _told(found.described, 1))
+        stretches[-1].end_ns = stamp_ns + length_ns
     return stretches
 
 
@@ -257,7 +263,7 @@ class Bag:
         self.described = survey.described  # what AudioInfo tells, unchecked; None: the messages say it, or nothing does
         self._storage, self._topics = storage, topics
         self._stretches = _stretches(survey)
-        self._shift_ns = 0 if survey.stamped else survey.received_ns  # of windows: without stamps they count from 0
+        self._shift_ns = 0 if survey.stamped else self._stretches[0].start_ns  # of windows, which then count from 0
         self.events = None if topics.truth is None else self._true_events(survey)  # None: no ground truth
 
     @property

@@ -23,7 +23,7 @@ from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.messages import SECOND
 from seld_overlap_ros.streaming.pcm import encode
 
-STORAGES = tuple(plugin.name.lower() for plugin in StoragePlugin)
+STORAGES = ("mcap", "sqlite3")
 START_NS = 1_700_000_000 * SECOND  # of every bag: the same scene gives the same bag
 INFO_EVERY_NS = SECOND
 FRAME_ID = "microphone_array"
@@ -51,7 +51,9 @@ class _Timed(NamedTuple):
 
 
 def write_bag(path: Path, scene: BagScene, storage: str = STORAGES[0]) -> None:
-    """Write a new bag, a folder. Raises ValueError if the path is taken, or what the scene's audio raises."""
+    """Write a new bag, a folder. Raises ValueError if that cannot be, or what the scene's audio raises."""
+    if storage not in STORAGES:
+        raise ValueError(f"no storage {storage!r}: {' or '.join(STORAGES)}")
     if path.exists():
         raise ValueError(f"{path} is there already: name another folder, or move it away")
     writer = Writer(path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin[storage.upper()])
