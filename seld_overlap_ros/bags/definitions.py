@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rosbags.interfaces import Connection, MessageDefinitionFormat
@@ -23,7 +24,7 @@ def definitions() -> dict[str, str]:
             for package, folder in folders.items() for path in sorted(folder.glob("*.msg"))}
 
 
-def type_store(connections: list[Connection] | tuple[()] = ()) -> Typestore:
+def type_store(connections: Sequence[Connection] = ()) -> Typestore:
     """All types that these topics of a bag need: as the bag defines them, and else as they are known here."""
     store = get_typestore(Stores.ROS2_JAZZY)
     for connection in connections:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
+from rosbags.rosbag2.storage_mcap import McapReader
 from rosbags.typesys.store import Typestore
 
 from seld_overlap_ros.bags.definitions import INFO_TYPE, TRUTH_TYPE, type_store
@@ -61,13 +62,13 @@ class _Storage:
                 self.connections += reader.connections
 
     def messages(self, wanted: Sequence[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
-        """Of these topics, in order of time: topic, time of reception [ns] and content."""
+        """Of these topics: topic, time of reception [ns] and content, in order of time where the bag has an index."""
         for file in self._files:
             with closing(_opened(file)) as reader:
                 connections = [c for c in reader.connections if any(_same(c, one) for one in wanted)]
                 try:
                     if connections:
-                        yield from reader.messages(connections)
+                        yield from _messages(reader, connections)
                 except Exception as error:  # rosbags lets through whatever its parsers run into
                     self.note(f"{self.name} is damaged, and what follows there is left out: {_short(error)}")
 
@@ -112,6 +113,13 @@ def _opened(path: Path) -> Reader:
     return reader
 
 
+def _messages(reader: Reader, connections: list[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+    """rosbags refuses an MCAP without an index whose messages were not written in order of time; here that will do."""
+    storage = reader.storage
+    unindexed = isinstance(storage, McapReader) and not storage.chunks
+    return storage.messages_scan(connections) if unindexed else reader.messages(connections)
+
+
 def _same(one: Connection, other: Connection) -> bool:
     return (one.topic, one.msgtype) == (other.topic, other.msgtype)
 
@@ -151,7 +159,7 @@ def _find_topics(storage: _Storage) -> _Topics:
         known = ", ".join(f"{kind.topic} ({kind.type_name})" for kind in AUDIO_KINDS)
         said = ", ".join(f"{c.topic} ({c.msgtype})" for c in there) or "nothing"
         raise BagError(f"{storage.name} holds no audio that is understood: it has {said}; record one of {known}")
-    kind, audio = found[0]
+    kind, audio = min(found, key=lambda one: not one[1].msgcount)  # the first that has messages
     namespace = audio.topic.rsplit("/", 1)[0]
     info = next((c for c in there if kind.info and c.topic == f"{namespace}/{INFO_TOPIC}" and c.msgtype == INFO_TYPE),
                 None)
@@ -159,12 +167,12 @@ def _find_topics(storage: _Storage) -> _Topics:
     truth = next((c for c in named if c.msgtype == TRUTH_TYPE), None)
     if truth is None:
         why = f"{named[0].topic} is a {named[0].msgtype} and no {TRUTH_TYPE}" if named else f"no topic {TRUTH_TOPIC}"
-        storage.notes.append(f"{storage.name} has no ground truth ({why}): there is nothing to score against")
-    topics = _Topics(kind, audio, info, truth, None)
+        storage.note(f"{storage.name} has no ground truth ({why}): there is nothing to score against")
     try:
-        return replace(topics, store=type_store(tuple(topics)))
+        store = type_store([topic for topic in (audio, info, truth) if topic is not None])
     except Exception as error:  # rosbags lets through whatever its parsers run into
         raise BagError(f"{storage.name} holds message definitions that cannot be read: {_short(error)}") from error
+    return _Topics(kind, audio, info, truth, store)
 
 
 @dataclass
@@ -192,7 +200,7 @@ class _Survey:
     @property
     def stamped(self) -> bool:
         """Whether the audio has stamps."""
-        return self.chunks[0][0] != 0
+        return any(stamp_ns for stamp_ns, _, _ in self.chunks)
 
 
 def _survey(storage: _Storage, topics: _Topics) -> _Survey:
@@ -212,7 +220,7 @@ def _survey(storage: _Storage, topics: _Topics) -> _Survey:
 
 
 def _take(found: _Survey, topics: _Topics, connection: Connection, time_ns: int, message: Any) -> None:
-    if connection is topics.audio or _same(connection, topics.audio):
+    if _same(connection, topics.audio):
         chunk = topics.kind.read(message, _told(found.described, 1))
         found.received_ns = found.received_ns or time_ns
         found.chunks.append((chunk.stamp_ns, len(chunk.data), chunk.described))

@@ -31,18 +31,16 @@ def windows(bag, n_channels=8, front_end=FRONT_END):
 
 
 def rewrite(path, into, change):
-    """Another bag with what `change(topic, message, ns)` makes of each message: (topic, message, ns), or None."""
+    """Another bag with what `change(topic, message, ns)` makes of a message: (topic, message, ns), several or None."""
     with Reader(path) as reader, Writer(into, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         store, connections = type_store(reader.connections), {}
         for connection, ns, raw in reader.messages():
             changed = change(connection.topic, store.deserialize_cdr(raw, connection.msgtype), ns)
-            if changed is None:
-                continue
-            topic, message, ns = changed
-            kind = message.__msgtype__
-            if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=store)
-            writer.write(connections[topic], ns, store.serialize_cdr(message, kind))
+            for topic, message, ns in changed if isinstance(changed, list) else [changed] if changed else []:
+                kind = message.__msgtype__
+                if topic not in connections:
+                    connections[topic] = writer.add_connection(topic, kind, typestore=store)
+                writer.write(connections[topic], ns, store.serialize_cdr(message, kind))
     return into
 
 
@@ -87,8 +85,11 @@ def test_one_file_of_a_bag_will_do(bag, samples):
 
 
 def test_topics_in_a_namespace_are_found_and_separated_audio_is_not_taken_for_the_array(bag, tmp_path, samples):
-    moved = rewrite(bag, tmp_path / "moved", lambda topic, message, ns: (f"/robot/head{topic}", message, ns))
-    found = read_bag(moved)
+    def change(topic, message, ns):
+        separated = [(f"/robot/head/separated_audio/direction_0{topic}", shifted(message, 1), ns)]
+        return [*(separated if topic == "/audio_stamped" else []), (f"/robot/head{topic}", message, ns)]
+
+    found = read_bag(rewrite(bag, tmp_path / "moved", change))
     np.testing.assert_array_equal(found.samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
     assert len(found.events) == 2 and not found.notes
 
@@ -172,6 +173,27 @@ def test_a_bag_with_a_broken_end_is_read_up_to_there(bag, share):
     assert 2.0 < found.duration_s <= 7.0 and len(windows(found)[0]) > 2
     assert [event.label for event in found.events] == ["dog_bark", "speech"]
     assert all(event.end_s <= found.duration_s + 1e-9 for event in found.events)
+
+
+def test_a_broken_end_is_read_in_the_order_of_writing_where_that_is_not_the_order_of_time(bag, tmp_path):
+    mixed = rewrite(bag, tmp_path / "mixed", lambda topic, message, ns: (
+        topic, message, ns - SECOND // 5 if topic == "/truth" else ns))
+    whole = (mixed / "mixed.mcap").read_bytes()
+    (mixed / "mixed.mcap").write_bytes(whole[:-100])
+    found = read_bag(mixed)
+    assert found.duration_s == 7.0 and len(found.events) == 2 and len(found.notes) == 1
+
+
+def test_an_audio_topic_without_messages_is_passed_over(bag, tmp_path, samples):
+    moved = rewrite(bag, tmp_path / "moved", lambda topic, message, ns: (
+        "/b_longer" + topic if topic.startswith("/audio") else topic, message, ns))
+    with Reader(moved) as reader, Writer(tmp_path / "odd", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        store = type_store(reader.connections)
+        writer.add_connection("/audio_stamped", AUDIO, typestore=store)
+        made = {one.topic: writer.add_connection(one.topic, one.msgtype, typestore=store) for one in reader.connections}
+        for connection, ns, raw in reader.messages():
+            writer.write(made[connection.topic], ns, raw)
+    np.testing.assert_array_equal(read_bag(tmp_path / "odd").samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
 
 
 def test_truth_beyond_the_audio_is_not_counted_and_said(bag, tmp_path):
