@@ -86,8 +86,10 @@ def test_one_file_of_a_bag_will_do(bag, samples):
 
 def test_topics_in_a_namespace_are_found_and_separated_audio_is_not_taken_for_the_array(bag, tmp_path, samples):
     def change(topic, message, ns):
-        separated = [(f"/robot/head/separated_audio/direction_0{topic}", shifted(message, 1), ns)]
-        return [*(separated if topic == "/audio_stamped" else []), (f"/robot/head{topic}", message, ns)]
+        moved = [(f"/robot/head{topic}", message, ns)]
+        if topic == "/audio_stamped":
+            moved.insert(0, (f"/robot/head/separated_audio/direction_0{topic}", shifted(message, 1), ns))
+        return moved
 
     found = read_bag(rewrite(bag, tmp_path / "moved", change))
     np.testing.assert_array_equal(found.samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
