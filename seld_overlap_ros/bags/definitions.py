@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,17 +12,26 @@ from rosbags.typesys.store import Typestore
 
 TRUTH_TYPE = "seld_overlap/msg/SoundEventArray"
 INFO_TYPE = "audio_common_msgs/msg/AudioInfo"
-# Where setup.py and CMakeLists.txt put the files, and where they are in the sources.
-SHIPPED = Path(__file__).parent / "msg"
 SOURCES = Path(__file__).parents[2]
 FOLDERS = {"seld_overlap": SOURCES / "msg", "audio_common_msgs": SOURCES / "interfaces" / "audio_common_msgs" / "msg"}
 
 
 def definitions() -> dict[str, str]:
-    """Name of each message type of the project, such as TRUTH_TYPE -> its definition."""
-    folders = {package: SHIPPED / package if SHIPPED.is_dir() else folder for package, folder in FOLDERS.items()}
+    """Name of each message type of the project, such as TRUTH_TYPE -> its definition. Raises FileNotFoundError."""
     return {f"{package}/msg/{path.stem}": path.read_text(encoding="utf-8")
-            for package, folder in folders.items() for path in sorted(folder.glob("*.msg"))}
+            for package in FOLDERS for path in sorted(_folder(package).glob("*.msg"))}
+
+
+def _folder(package: str) -> Path:
+    """Where setup.py puts the definitions of a package, where they are in the sources, or where colcon puts them."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    places = [Path(__file__).parent / "msg" / package, FOLDERS[package],
+              *(Path(prefix) / "share" / "seld_overlap" / "definitions" / package for prefix in prefixes)]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise FileNotFoundError(f"no message definitions of {package} here: source the workspace of seld_overlap, or "
+                            "install it again")
 
 
 def type_store(connections: Sequence[Connection] = ()) -> Typestore:

@@ -1,6 +1,7 @@
 """Bags as rosbag2 writes them: what is in them, how it is described, and what they refuse to be made from."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,16 @@ def test_the_definitions_are_those_of_the_messages_and_go_with_the_package(tmp_p
         shipped = tmp_path / "seld_overlap_ros" / "bags" / "msg" / package
         assert {path.name: path.read_text() for path in shipped.iterdir()} == {
             path.name: path.read_text() for path in folder.glob("*.msg")}
+
+
+def test_in_a_workspace_the_definitions_are_where_colcon_puts_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("seld_overlap_ros.bags.definitions.FOLDERS", dict.fromkeys(FOLDERS, tmp_path / "none"))
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'other'}:{tmp_path}")
+    with pytest.raises(FileNotFoundError, match="source the workspace"):
+        definitions()
+    for package, folder in FOLDERS.items():
+        shutil.copytree(folder, tmp_path / "share" / "seld_overlap" / "definitions" / package)
+    assert "seld_overlap/msg/SoundEvent" in definitions()
 
 
 def test_there_are_as_many_true_sounds_as_were_told(bag):
