@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "seld_overlap_ros" / "__init__.py").read_text())[1]
@@ -14,6 +15,21 @@ VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "seld_overlap_ros" / "__ini
 ASKED = (ROOT / "requirements" / "python.in").read_text().split("# Tests and lint.")[0]
 NAMES = [line.split("==")[0] for line in ASKED.splitlines() if line and not line.startswith("#")]
 DATA = ["weights/*", "scenes/*", "arrays/*", "data/manifests/*", "training/recipes/*", "**/*.html", "*.xml"]
+MESSAGES = {"seld_overlap": ROOT / "msg", "audio_common_msgs": ROOT / "interfaces" / "audio_common_msgs" / "msg"}
+
+
+class BuildPy(build_py):
+    """Puts the message definitions, which lie where ROS wants them, into the package too, for bags without ROS."""
+
+    def run(self) -> None:
+        """Build."""
+        super().run()
+        for package, folder in MESSAGES.items():
+            into = Path(self.build_lib) / "seld_overlap_ros" / "bags" / "msg" / package
+            self.mkpath(str(into))
+            for path in folder.glob("*.msg"):
+                self.copy_file(str(path), str(into))
+
 
 setup(
     name="seld-overlap",
@@ -23,5 +39,6 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["seld_overlap_ros", "seld_overlap_ros.*"]),
     package_data={"seld_overlap_ros": DATA},
+    cmdclass={"build_py": BuildPy},
     install_requires=NAMES,
 )

@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from seld_overlap_ros.cli_bag import bag_app, evaluate
 from seld_overlap_ros.cli_data import DataFolder, RecipeName, bar, data_app, shipped
 
 # Read when torch is imported: threads that spin while they wait stand in each other's way on a busy machine.
@@ -32,6 +33,8 @@ Batch = Annotated[int, typer.Option(min=1, help="Mixtures that go through the ne
 
 app = typer.Typer(cls=Sentences, no_args_is_help=True, add_completion=False, help=__doc__.split(".")[0] + ".")
 app.add_typer(data_app, name="data")
+app.add_typer(bag_app, name="bag")
+app.command()(evaluate)
 
 
 @app.command()

@@ -29,7 +29,7 @@ LOG = ROOT / "build" / "setup.log"
 STAMP = "seld_overlap.stamp"
 EDITION = "1"  # of what this file makes: another one has everything made anew
 # What CMakeLists.txt reads.
-SOURCES = ("CMakeLists.txt", "package.xml", "setup.cfg", "msg", "seld_overlap_ros", "launch", "config")
+SOURCES = ("CMakeLists.txt", "package.xml", "setup.cfg", "msg", "seld_overlap_ros", "launch", "config", "interfaces")
 
 SUPPORTED = ((3, 10), (3, 13))
 CANDIDATES = ("python3", "python3.13", "python3.12", "python3.11", "python3.10")

@@ -45,7 +45,7 @@ def import_scenes(
     recordings = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in _SOUND_FILES]
     if not tables or not recordings:
         raise CorpusError(f"{folder} holds no pairs of NAME.wav (or .flac) and NAME.csv; give the data set's folder.")
-    names = _class_names(folder)
+    names = class_names(folder)
     labelled = [path for path in recordings if path.stem in tables]
     skipped = [f"{path.name}: has no labels ({path.stem}.csv)." for path in recordings if path.stem not in tables]
     missing = sorted(set(tables) - {path.stem for path in recordings})
@@ -111,14 +111,15 @@ def _write(path: Path, labels: list[Label], names: list[str], target: Path, lice
         raise ValueError(f"has {samples.shape[1]} channels, and FLAC holds 8 at most")
     truth = {
         "title": path.stem, "sample_rate": rate, "noise": [],
-        "events": [_event(number, lines, names, path, licence) for number, lines in enumerate(events(labels), 1)],
+        "events": [to_entry(number, lines, names, path, licence) for number, lines in enumerate(events(labels), 1)],
     }  # fmt: skip
     soundfile.write(target, samples, rate, subtype="PCM_24")
     target.with_suffix(".json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     return truth
 
 
-def _event(number: int, lines: list[Label], names: list[str], path: Path, licence: str) -> dict:
+def to_entry(number: int, lines: list[Label], names: list[str], path: Path, licence: str) -> dict:
+    """Labels of one source -> the entry of a truth (`evaluation.truth`), on the recording at `path`."""
     kind = lines[0].kind
     directions = [math.radians(line.azimuth_deg) for line in lines]
     azimuth = math.atan2(sum(map(math.sin, directions)), sum(map(math.cos, directions)))
@@ -134,7 +135,8 @@ def _event(number: int, lines: list[Label], names: list[str], path: Path, licenc
     }
 
 
-def _class_names(folder: Path) -> list[str]:
+def class_names(folder: Path) -> list[str]:
+    """The names in a folder's `classes.txt`, by number; none where there is no such file."""
     path = folder / "classes.txt"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [class_name(line) for line in lines if line.strip()]

@@ -9,13 +9,16 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import binomtest
 
-from seld_overlap_ros.evaluation.outcomes import Outcomes
 from seld_overlap_ros.evaluation.seld import SEGMENT_S, SeldScores, in_segments, seld_scores
 from seld_overlap_ros.simulation.rooms import scene_rng
+
+if TYPE_CHECKING:
+    from seld_overlap_ros.evaluation.outcomes import Outcomes
 
 
 def interval95(hits: int, n: int) -> tuple[float, float]:

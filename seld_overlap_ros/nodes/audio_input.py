@@ -9,13 +9,8 @@ from typing import Any
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from seld_overlap_ros.config import FrontEnd
-from seld_overlap_ros.nodes.audio_messages import (
-    AUDIO_KINDS,
-    AudioKind,
-    find_message,
-    from_audio_info,
-    installed_kinds,
-)
+from seld_overlap_ros.messages import AUDIO_KINDS, AudioKind, from_audio_info
+from seld_overlap_ros.nodes.audio_messages import find_message, installed_kinds, message_type
 from seld_overlap_ros.nodes.running import RunnableNode
 from seld_overlap_ros.streaming.health import AudioHealth, Status
 from seld_overlap_ros.streaming.intake import Intake
@@ -86,7 +81,7 @@ class AudioTopic:
             self._on_message(kind, message)
 
         self.kind, self._heard = kind, False
-        self._subscription = self._node.create_subscription(kind.message_type(), kind.topic, on_message, AUDIO_QOS)
+        self._subscription = self._node.create_subscription(message_type(kind), kind.topic, on_message, AUDIO_QOS)
 
     def _look(self) -> None:
         """Two looks must agree, as the topics of one source are not found all at once."""

@@ -1,4 +1,4 @@
-"""Messages to arrays and back, and nothing else. Those of audio are in audio_messages.py."""
+"""Arrays to messages, and those of single windows back. Those of audio: audio_messages.py; the rest: messages.py."""
 
 from __future__ import annotations
 
@@ -22,19 +22,14 @@ from seld_overlap.msg import (
 from std_msgs.msg import Header
 
 from seld_overlap_ros.config import SystemConfig
-from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.hearing import Activity, Spectra, check_window
+from seld_overlap_ros.messages import SECOND, to_seconds
+from seld_overlap_ros.messages import to_ns as to_ns  # the nodes' convert.to_ns
 from seld_overlap_ros.streaming.streams import Chunk
 from seld_overlap_ros.streaming.tracks import TrackedSound
 
-SECOND = 1_000_000_000  # [ns]
 LAST_NS = 2**31 * SECOND - 1  # a Time holds no later one
 N_HYPOTHESES = 5
-
-
-def to_ns(time: Time) -> int:
-    """Nanoseconds of a stamp."""
-    return time.sec * SECOND + time.nanosec
 
 
 def to_time(ns: int) -> Time:
@@ -107,29 +102,6 @@ def to_separated(header: Header, chunk: Chunk, config: SystemConfig) -> Separate
         sequence=chunk.sequence,
         sample_rate=config.front_end.sample_rate,
         samples=to_floats(chunk.samples),
-    )
-
-
-def to_seconds(time: Time | Duration) -> float:
-    """Seconds of a stamp or a duration."""
-    return time.sec + time.nanosec / SECOND
-
-
-def from_event(message: SoundEvent) -> Event:
-    """The likeliest reading of a sound, its onset in the time of the stamps. Raises ValueError if there is none.
-
-    The label of one whose class is unknown is None.
-    """
-    if not message.hypotheses:
-        raise ValueError(f"sound {message.id} names no class")
-    best = message.hypotheses[0]
-    return Event(
-        id=message.id,
-        azimuth=message.azimuth,
-        label=None if message.unknown else best.label,
-        onset_s=to_seconds(message.onset),
-        duration_s=to_seconds(message.duration),
-        score=best.score,
     )
 
 

@@ -16,7 +16,8 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from seld_overlap_ros.evaluation.events import Event, plain
-from seld_overlap_ros.nodes.convert import SECOND, from_event, to_header, to_ns
+from seld_overlap_ros.messages import SECOND, from_event, to_ns
+from seld_overlap_ros.nodes.convert import to_header
 
 ARROWS, TEXTS = "directions", "names"  # namespaces of the markers
 LIFETIME_S = 10  # of a marker that nobody renews or deletes, as when its node is gone

@@ -19,7 +19,8 @@ from rich.console import Console
 from seld_overlap.msg import SoundEventArray
 
 from seld_overlap_ros.doctor import Endpoint, Mismatch, Snapshot, diagnose, is_managed, table
-from seld_overlap_ros.nodes.audio_messages import AUDIO_KINDS
+from seld_overlap_ros.messages import AUDIO_KINDS
+from seld_overlap_ros.nodes.audio_messages import message_type
 from seld_overlap_ros.nodes.diagnostics import OURS, TOPIC, from_message
 from seld_overlap_ros.streaming.health import Status
 
@@ -55,7 +56,7 @@ class Doctor(Node):
             subscribers,
             mismatches,
             {name: told for name, told in self._statuses.items() if name in there},
-            {kind.type_name: kind.message_type() is not None for kind in AUDIO_KINDS},
+            {kind.type_name: message_type(kind) is not None for kind in AUDIO_KINDS},
             self._n_windows,
             self._n_sounds,
             seconds,

@@ -16,9 +16,9 @@ from seld_overlap_ros.evaluation.events import printable
 from seld_overlap_ros.evaluation.recording import Recording
 from seld_overlap_ros.evaluation.terminal import Display
 from seld_overlap_ros.graphs import AUTO, EVENT_RECORDER
+from seld_overlap_ros.messages import AudioKind, from_event, to_seconds
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.audio_input import AudioTopic
-from seld_overlap_ros.nodes.audio_messages import AudioKind
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, Description
@@ -67,10 +67,10 @@ class EventRecorder(RunnableNode):
         self._last = time.monotonic()
         for event in [*message.events, *message.ended]:
             try:
-                self._recording.add_event(convert.from_event(event))
+                self._recording.add_event(from_event(event))
             except ValueError as error:
                 self._notices("event", f"an event is left out: {error}")
-        end_s = convert.to_seconds(message.header.stamp) + convert.to_seconds(message.window)
+        end_s = to_seconds(message.header.stamp) + to_seconds(message.window)
         self._display.show(self._recording.events(), self._recording.since_start(end_s))
 
     def _on_separated(self, message: SeparatedSource) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from seld_overlap_ros.graphs import SCENE_PLAYER
-from seld_overlap_ros.nodes.audio_messages import kind_to_send, to_audio_info
+from seld_overlap_ros.nodes.audio_messages import WRITERS, kind_to_send, message_type, to_audio_info
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat
@@ -36,7 +36,7 @@ class ScenePlayer(RunnableNode):
         self._source = self._open()
         self._format = AudioFormat(self._source.channels, self._source.sample_rate, self.value("sample_format"))
         self._kind = kind_to_send()
-        self._audio = self.create_publisher(self._kind.message_type(), self._kind.topic, AUDIO_QOS)
+        self._audio = self.create_publisher(message_type(self._kind), self._kind.topic, AUDIO_QOS)
         self._message(0, np.zeros((0, self._format.channels), np.float32))  # refuses a format now rather than later
         if self._kind.info:
             message = to_audio_info(self._format)
@@ -88,7 +88,7 @@ class ScenePlayer(RunnableNode):
         return self._audio.get_subscription_count() >= self.value("listeners")
 
     def _message(self, stamp_ns: int, samples: np.ndarray) -> Any:
-        return self._kind.write(stamp_ns, self.value("frame_id"), samples, self._format)
+        return WRITERS[self._kind.name](stamp_ns, self.value("frame_id"), samples, self._format)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -145,7 +145,8 @@ def test_a_command_that_fails_shows_its_end_and_where_the_rest_is(monkeypatch, t
 
 def test_colcon_gets_all_that_cmake_reads():
     cmake = (ROOT / "CMakeLists.txt").read_text()
-    read = {"msg", "seld_overlap_ros", *re.search(r"install\(DIRECTORY (.+) DESTINATION", cmake)[1].split()}
+    installed = " ".join(re.findall(r"install\(DIRECTORY (.+?)\s+DESTINATION", cmake))
+    read = {"msg", "seld_overlap_ros", *(folder.split("/")[0] for folder in installed.split())}
     assert set(bootstrap.SOURCES) == read | {"CMakeLists.txt", "package.xml", "setup.cfg"}
 
 

@@ -20,8 +20,8 @@ from std_msgs.msg import Header
 
 from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.graphs import AUDIO_TYPES
+from seld_overlap_ros.messages import ARRAYS, AUDIO_KINDS, FRAME_FORMATS, from_audio_info
 from seld_overlap_ros.nodes import audio_messages
-from seld_overlap_ros.nodes.audio_messages import ARRAYS, AUDIO_KINDS, FRAME_FORMATS
 from seld_overlap_ros.streaming.intake import Intake
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import (
@@ -124,11 +124,11 @@ def test_an_unknown_frame_format_is_refused_by_name():
 @pytest.mark.parametrize("sample_format", SAMPLE_FORMATS)
 def test_what_the_player_writes_is_read_back(samples, sample_format):
     kind, audio = KINDS["AudioDataStamped"], AudioFormat(4, 48000, sample_format)
-    message = kind.write(STAMP_NS, "head", samples, audio)
+    message = audio_messages.WRITERS[kind.name](STAMP_NS, "head", samples, audio)
     chunk = kind.read(message, TOLD)
     assert (chunk.stamp_ns, chunk.frame_id, chunk.described) == (STAMP_NS, "head", None)
     assert bytes(chunk.data) == encode(samples, sample_format)
-    assert audio_messages.from_audio_info(audio_messages.to_audio_info(audio)) == (4, 48000, sample_format, "wave")
+    assert from_audio_info(audio_messages.to_audio_info(audio)) == (4, 48000, sample_format, "wave")
 
 
 FLAGS = st.sampled_from([*ARRAYS, 0, -1, 4, 2**31 - 1])
@@ -194,11 +194,11 @@ def test_with_the_other_audio_common_msgs_the_player_sends_those(monkeypatch, sa
             header=header, audio=SimpleNamespace(info=SimpleNamespace(), audio_data=SimpleNamespace())),
     )
     for sample_format in ("S16LE", "S32LE", "F32LE", "S8", "U8"):
-        message = kind.write(STAMP_NS, "head", samples, AudioFormat(4, 48000, sample_format))
+        message = audio_messages.WRITERS[kind.name](STAMP_NS, "head", samples, AudioFormat(4, 48000, sample_format))
         assert message.audio.info.chunk == 100
         np.testing.assert_allclose(heard("AudioStamped", message), samples, atol=2**-7)
     with pytest.raises(AudioError, match="holds no S24LE: set sample_format to one of F32LE, S32LE, S16LE, S8, U8"):
-        kind.write(STAMP_NS, "head", samples, AudioFormat(4, 48000, "S24LE"))
+        audio_messages.WRITERS[kind.name](STAMP_NS, "head", samples, AudioFormat(4, 48000, "S24LE"))
 
 
 def test_without_any_messages_it_is_said_which_are_missing(monkeypatch):

@@ -1,0 +1,333 @@
+"""A bag to what a node would have heard of it, and to the true events in it.
+
+Topics are found by type and by the last part of their name, so a namespace does not matter. What is wrong with a bag
+is said in a sentence each (`notes`), and what can be read is read; a bag without any audio is refused.
+"""
+
+from __future__ import annotations
+
+import shutil
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader
+from rosbags.rosbag2.storage_mcap import McapReader
+from rosbags.typesys.store import Typestore
+
+from seld_overlap_ros.bags.definitions import INFO_TYPE, TRUTH_TYPE, type_store
+from seld_overlap_ros.bags.mending import mend
+from seld_overlap_ros.config import FrontEnd
+from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.graphs import SAMPLE_FORMAT, SAMPLE_RATE
+from seld_overlap_ros.messages import AUDIO_KINDS, SECOND, AudioKind, from_audio_info, from_event, to_ns
+from seld_overlap_ros.streaming.intake import Intake
+from seld_overlap_ros.streaming.notices import Notices
+from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat, Description
+from seld_overlap_ros.streaming.stream import Window
+
+TRUTH_TOPIC, INFO_TOPIC = "truth", "audio_info"
+JUMP_NS = round(FrontEnd().window_s * SECOND)  # stamps off by more are a jump to AudioStream, by less a gap
+
+
+class BagError(ValueError):
+    """A bag that cannot be used; the sentence says why."""
+
+
+def read_bag(path: Path) -> Bag:
+    """Open a bag: its folder, or one of its files. Raises BagError that says what is wrong."""
+    if not path.exists():
+        raise BagError(f"no bag {path}")
+    storage = _Storage(path)
+    topics = _find_topics(storage)
+    return Bag(path, storage, topics, _survey(storage, topics))
+
+
+class _Storage:
+    """The messages in the files of a bag, as far as they can be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.notes: list[str] = []
+        self.name = path.name
+        self._files = self._readable(path)
+        self.connections: list[Connection] = []
+        for file in self._files:
+            with closing(_opened(file)) as reader:
+                self.connections += reader.connections
+
+    def messages(self, wanted: Sequence[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+        """Of these topics: topic, time of reception [ns] and content, in order of time where the bag has an index."""
+        for file in self._files:
+            with closing(_opened(file)) as reader:
+                connections = [c for c in reader.connections if any(_same(c, one) for one in wanted)]
+                try:
+                    if connections:
+                        yield from _messages(reader, connections)
+                except Exception as error:  # rosbags lets through whatever its parsers run into
+                    self.note(f"{self.name} is damaged, and what follows there is left out: {_short(error)}")
+
+    def _readable(self, path: Path) -> list[Path]:
+        """The bag itself where it is whole, else its files, mended."""
+        try:
+            with closing(_opened(path)):
+                return [path]
+        except Exception as error:
+            reason = _short(error)
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        mended = Path(mkdtemp(prefix="seld_overlap_bag_"))
+        weakref.finalize(self, shutil.rmtree, mended, ignore_errors=True)
+        files = [self._whole(file, mended) for file in inside if file.suffix in (".mcap", ".db3")]
+        files = [file for file in files if file is not None]
+        if not files:
+            raise BagError(f"{path} is no bag that can be read: {' '.join(self.notes) or reason}")
+        self.note(f"{path.name} is not whole, and what can be read of it is read: {reason}")
+        return files
+
+    def _whole(self, file: Path, mended: Path) -> Path | None:
+        """The file, or what can be read of it in the folder `mended`; None where that is nothing."""
+        for find in (lambda: file, lambda: mend(file, mended)):
+            try:
+                found = find()
+                with closing(_opened(found)):
+                    return found
+            except Exception as error:
+                reason = _short(error)
+        self.note(f"{file.name} is left out: {reason}")
+        return None
+
+    def note(self, sentence: str) -> None:
+        """Say it, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+
+def _opened(path: Path) -> Reader:
+    reader = Reader(path)
+    reader.open()
+    return reader
+
+
+def _messages(reader: Reader, connections: list[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+    """rosbags refuses an MCAP without an index whose messages were not written in order of time; here that will do."""
+    storage = reader.storage
+    unindexed = isinstance(storage, McapReader) and not storage.chunks
+    return storage.messages_scan(connections) if unindexed else reader.messages(connections)
+
+
+def _same(one: Connection, other: Connection) -> bool:
+    return (one.topic, one.msgtype) == (other.topic, other.msgtype)
+
+
+def _short(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
+
+
+@dataclass(frozen=True)
+class _Topics:
+    """The topics of a bag that matter, and how to read them."""
+
+    kind: AudioKind
+    audio: Connection
+    info: Connection | None
+    truth: Connection | None
+    store: Typestore
+
+    def __iter__(self) -> Iterator[Connection]:
+        return (topic for topic in (self.audio, self.info, self.truth) if topic is not None)
+
+    def read(self, connection: Connection, raw: bytes) -> Any:
+        """A message. Raises AudioError if it is not one of the type that the bag says."""
+        try:
+            return self.store.deserialize_cdr(raw, connection.msgtype)
+        except Exception as error:  # rosbags lets through whatever its parsers run into
+            raise AudioError("message", f"a message on {connection.topic} is no {connection.msgtype} "
+                                        f"({_short(error)}): record the bag again") from error
+
+
+def _find_topics(storage: _Storage) -> _Topics:
+    """Raises BagError if there is no audio."""
+    there = sorted({(c.topic, c.msgtype): c for c in storage.connections}.values(), key=lambda c: len(c.topic))
+    found = [(kind, c) for kind in AUDIO_KINDS for c in there
+             if c.msgtype == kind.type_name and c.topic.rsplit("/", 1)[-1] == kind.topic]
+    if not found:
+        known = ", ".join(f"{kind.topic} ({kind.type_name})" for kind in AUDIO_KINDS)
+        said = ", ".join(f"{c.topic} ({c.msgtype})" for c in there) or "nothing"
+        raise BagError(f"{storage.name} holds no audio that is understood: it has {said}; record one of {known}")
+    kind, audio = min(found, key=lambda one: not one[1].msgcount)  # the first that has messages
+    namespace = audio.topic.rsplit("/", 1)[0]
+    info = next((c for c in there if kind.info and c.topic == f"{namespace}/{INFO_TOPIC}" and c.msgtype == INFO_TYPE),
+                None)
+    named = [c for c in there if c.topic.rsplit("/", 1)[-1] == TRUTH_TOPIC]
+    truth = next((c for c in named if c.msgtype == TRUTH_TYPE), None)
+    if truth is None:
+        why = f"{named[0].topic} is a {named[0].msgtype} and no {TRUTH_TYPE}" if named else f"no topic {TRUTH_TOPIC}"
+        storage.note(f"{storage.name} has no ground truth ({why}): there is nothing to score against")
+    try:
+        store = type_store([topic for topic in (audio, info, truth) if topic is not None])
+    except Exception as error:  # rosbags lets through whatever its parsers run into
+        raise BagError(f"{storage.name} holds message definitions that cannot be read: {_short(error)}") from error
+    return _Topics(kind, audio, info, truth, store)
+
+
+@dataclass
+class _Stretch:
+    """Audio whose stamps do not jump."""
+
+    start_ns: int  # stamp of its first sample
+    end_ns: int  # stamp that follows its last sample
+    at_ns: int  # when it starts on the scene's clock
+
+    def away_ns(self, stamp_ns: int) -> int:
+        """How far a stamp lies outside."""
+        return max(self.start_ns - stamp_ns, stamp_ns - self.end_ns, 0)
+
+
+@dataclass
+class _Survey:
+    """What a first pass finds."""
+
+    chunks: list[tuple[int, int, Description | None]] = field(default_factory=list)  # stamp [ns], bytes, format
+    received_ns: int = 0  # when the first chunk was
+    described: Description | None = None  # the first format that is told
+    events: dict[int, tuple[int, Event]] = field(default_factory=dict)  # id -> stamp of the onset, event
+
+    @property
+    def stamped(self) -> bool:
+        """Whether the audio has stamps."""
+        return any(stamp_ns for stamp_ns, _, _ in self.chunks)
+
+
+def _survey(storage: _Storage, topics: _Topics) -> _Survey:
+    """Raises BagError if there is no audio."""
+    found = _Survey()
+    for connection, time_ns, raw in storage.messages(tuple(topics)):
+        try:
+            _take(found, topics, connection, time_ns, topics.read(connection, raw))
+        except (ValueError, AttributeError) as error:  # of audio it is said again, and counted, when it is listened to
+            storage.note(f"{connection.topic}: {_short(error)}")
+    if not found.chunks:
+        raise BagError(f"{storage.name} has no message of audio on {topics.audio.topic} that can be read")
+    if topics.kind.info and found.described is None:
+        storage.note(f"no {INFO_TOPIC} beside {topics.audio.topic}: the audio is taken for as many channels as the "
+                     f"model has microphones, {SAMPLE_FORMAT.default} at {SAMPLE_RATE.default} Hz")
+    return found
+
+
+def _take(found: _Survey, topics: _Topics, connection: Connection, time_ns: int, message: Any) -> None:
+    if _same(connection, topics.audio):
+        chunk = topics.kind.read(message, _told(found.described, 1))
+        found.received_ns = found.received_ns or time_ns
+        found.chunks.append((chunk.stamp_ns, len(chunk.data), chunk.described))
+    elif topics.info is not None and _same(connection, topics.info):
+        found.described = found.described or from_audio_info(message)
+    else:
+        for event in [*message.events, *message.ended]:
+            found.events[event.id] = (to_ns(event.onset), from_event(event))
+
+
+def _told(described: Description | None, n_channels: int) -> Description:
+    """The format of audio that does not say, as far as it is told."""
+    return described or Description(n_channels, SAMPLE_RATE.default, SAMPLE_FORMAT.default)
+
+
+def _stretches(found: _Survey) -> list[_Stretch]:
+    stretches: list[_Stretch] = []
+    for stamp_ns, n_bytes, described in found.chunks:
+        last = stretches[-1] if stretches else None
+        length_ns = _length_ns(n_bytes, described or _told(found.described, 1))
+        if not found.stamped:  # then it is unbroken, and was received when its last sample had sounded
+            stamp_ns = last.end_ns if last else found.received_ns - length_ns
+        if last is None or abs(stamp_ns - last.end_ns) > JUMP_NS:
+            stretches.append(_Stretch(stamp_ns, stamp_ns, last.at_ns + last.end_ns - last.start_ns if last else 0))
+        stretches[-1].end_ns = stamp_ns + length_ns
+    return stretches
+
+
+def _length_ns(n_bytes: int, described: Description) -> int:
+    try:
+        audio = AudioFormat(*described)
+    except AudioError:
+        return 0  # it is refused in a sentence when it is listened to
+    return n_bytes // audio.frame_bytes * SECOND // audio.sample_rate
+
+
+class Bag:
+    """A bag that was opened. Its files are read anew each time it is listened to.
+
+    Time 0 of the scene is the first sample. Where the stamps jump, the scene's clock does not: what follows goes on at
+    once. Stamps that come twice, after a clock was set back, are not told apart.
+    """
+
+    def __init__(self, path: Path, storage: _Storage, topics: _Topics, survey: _Survey) -> None:
+        self.path = path
+        self.notes = storage.notes  # a sentence for each thing that is wrong
+        self.n_chunks = len(survey.chunks)  # messages of audio
+        self.described = survey.described  # what AudioInfo tells, unchecked; None: the messages say it, or nothing does
+        self._storage, self._topics = storage, topics
+        self._stretches = _stretches(survey)
+        self._shift_ns = 0 if survey.stamped else self._stretches[0].start_ns  # of windows, which then count from 0
+        self.events = None if topics.truth is None else self._true_events(survey)  # None: no ground truth
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the audio [s], gaps included and jumps left out."""
+        last = self._stretches[-1]
+        return (last.at_ns + last.end_ns - last.start_ns) / SECOND
+
+    def since_start(self, stamp_ns: int) -> float:
+        """A stamp on the scene's clock [s]."""
+        stretch = min(self._stretches, key=lambda one: one.away_ns(stamp_ns))
+        return (stretch.at_ns + stamp_ns - stretch.start_ns) / SECOND
+
+    def windows(self, front_end: FrontEnd, n_channels: int, hop_s: float, notices: Notices,
+                tick: Callable[[], object] = lambda: None) -> Iterator[Window]:
+        """The windows that a node with this front end and so many microphones gets; `tick` is called for each chunk."""
+        topics, intake = self._topics, Intake(front_end, n_channels, hop_s, notices)
+        told = _told(self.described, n_channels)
+        if topics.kind.info:
+            intake.describe(told)
+        for connection, _, raw in self._storage.messages([c for c in topics if c is not topics.truth]):
+            try:
+                message = topics.read(connection, raw)
+                if _same(connection, topics.audio):
+                    tick()
+                    yield from map(self._stamped, intake.push(topics.kind.read(message, told)))
+                else:
+                    intake.describe(from_audio_info(message))
+            except (ValueError, AttributeError) as error:
+                intake.refuse(error if isinstance(error, AudioError) else AudioError("message", str(error)))
+        yield from map(self._stamped, intake.stream.settle())
+
+    def samples(self, front_end: FrontEnd, n_channels: int, hop_s: float = 0.5) -> tuple[np.ndarray, int, int]:
+        """What the windows hold, in one piece (M, n) on the scene's clock; rate [Hz]; stamp of the first sample [ns].
+
+        Raises BagError if no window can be filled.
+        """
+        notes: list[str] = []
+        windows = list(self.windows(front_end, n_channels, hop_s, Notices(notes.append)))
+        if not windows:
+            raise BagError(f"{self.path.name} fills no window of {front_end.window_s:.3f} s. {' '.join(notes)}".strip())
+        at = [max(0, round(self.since_start(window.stamp_ns) * front_end.sample_rate)) for window in windows]
+        whole = np.zeros((n_channels, max(at) + front_end.window_samples), np.float32)
+        for start, window in zip(at, windows, strict=True):
+            whole[:, start : start + front_end.window_samples] = window.samples
+        return whole, front_end.sample_rate, windows[0].stamp_ns
+
+    def _stamped(self, window: Window) -> Window:
+        return replace(window, stamp_ns=window.stamp_ns + self._shift_ns)
+
+    def _true_events(self, survey: _Survey) -> tuple[Event, ...]:
+        """By onset, as far as the audio reaches."""
+        events = [replace(event, onset_s=self.since_start(ns)) for ns, event in survey.events.values()]
+        inside = [replace(event, duration_s=min(event.duration_s, self.duration_s - event.onset_s))
+                  for event in events if event.onset_s < self.duration_s]
+        if n_outside := len(events) - len(inside):
+            self._storage.note(f"{n_outside} of {len(events)} true sounds lie after the end of the audio and are not "
+                               "counted")
+        return tuple(sorted(inside, key=lambda event: (event.onset_s, event.id)))

@@ -1,0 +1,77 @@
+"""What a bag is made from: a scene with its truth, a stored mixture, or a recording with a CSV of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+
+from seld_overlap_ros.config import FrontEnd
+from seld_overlap_ros.data.recorded import class_names, events, read_labels, to_entry
+from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.evaluation.truth import load_truth
+from seld_overlap_ros.streaming.pcm import AudioFormat
+from seld_overlap_ros.streaming.sources import SoundFile
+
+if TYPE_CHECKING:
+    from seld_overlap_ros.simulation.store import MixtureStore
+
+CHUNK_S = 0.1  # of one message, as scene_player sends them
+TAIL_S = 1.0  # of silence at the end, as scene_player adds it: a hop that is not longer has a window with the end
+LOSSLESS = {"PCM_16": "S16LE", "PCM_24": "S24LE"}  # soundfile's subtype -> sample format; of all others F32LE
+
+
+@dataclass(frozen=True)
+class BagScene:
+    """What goes into a bag."""
+
+    title: str
+    audio: AudioFormat
+    chunks: Iterable[np.ndarray]  # (n, M) float32 each, to be gone through once
+    events: tuple[Event, ...]  # the truth
+    credits: tuple[str, ...] = ()  # a line for each recording in it
+
+
+def from_scene(sound: Path) -> BagScene:
+    """A sound file with its truth beside it as JSON. Raises ValueError."""
+    truth = load_truth(sound.with_suffix(".json"))
+    return _from_file(sound, truth.title, truth.events, truth.credits)
+
+
+def from_labels(sound: Path, labels: Path) -> BagScene:
+    """A recording and a CSV as in data/recorded.py, class names in `classes.txt` beside the CSV. Raises ValueError."""
+    try:
+        names, found = class_names(labels.parent), events(read_labels(labels))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{labels} is no CSV of labels: {error}") from error
+    entries = (to_entry(number, lines, names, sound, "") for number, lines in enumerate(found, 1))
+    return _from_file(sound, sound.stem, tuple(map(Event.from_json, entries)), ())
+
+
+def from_mixture(store: MixtureStore, index: int) -> BagScene:
+    """One of the stored mixtures. Raises ValueError if there is none of that number."""
+    if not 0 <= index < len(store):
+        raise ValueError(f"no mixture {index}: there are {len(store)}, counted from 0")
+    scene, rate = store[index], FrontEnd().sample_rate
+    truth = tuple(Event(number, event.azimuth, event.label, event.onset_s, event.duration_s)
+                  for number, event in enumerate(scene.events, 1))
+    # their 16 bits are scaled otherwise than S16LE's
+    audio = AudioFormat(len(scene.mixture), rate, "F32LE")
+    return BagScene(f"mixture {index}", audio, _cut(scene.mixture.T, rate), truth)
+
+
+def _cut(samples: np.ndarray, rate: int) -> Iterator[np.ndarray]:
+    tail = np.zeros((round(TAIL_S * rate), samples.shape[1]), np.float32)
+    samples, size = np.concatenate((samples, tail)), round(CHUNK_S * rate)
+    return (samples[start : start + size] for start in range(0, len(samples), size))
+
+
+def _from_file(path: Path, title: str, truth: tuple[Event, ...], credits: tuple[str, ...]) -> BagScene:
+    file = SoundFile(path)
+    sample_format = LOSSLESS.get(soundfile.info(path).subtype, "F32LE")
+    audio = AudioFormat(file.channels, file.sample_rate, sample_format)
+    return BagScene(title, audio, file.chunks(CHUNK_S, TAIL_S), truth, credits)

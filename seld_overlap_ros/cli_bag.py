@@ -1,0 +1,123 @@
+"""`seld-overlap bag` and `seld-overlap evaluate`: scenes to rosbags, and rosbags to scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+bag_app = typer.Typer(no_args_is_help=True, help="Rosbags with ground truth, from scenes, mixtures and recordings.")
+
+Out = Annotated[Path, typer.Argument(help="Folder of the bag, which must not be there yet.")]
+Storage = Annotated[str, typer.Option(help="mcap or sqlite3.")]
+
+
+@bag_app.command()
+def make(
+    scene: Annotated[str, typer.Argument(help="Sound file with its truth beside it as JSON, `demo`, or a folder of "
+                                              "stored mixtures.")],
+    out: Out,
+    index: Annotated[int, typer.Option(min=0, help="Which one of the stored mixtures.")] = 0,
+    storage: Storage = "mcap",
+) -> None:
+    """Make a bag of a scene: its audio as from a capture node, its truth, and the clock."""
+    from seld_overlap_ros.bags.scenes import from_mixture, from_scene
+    from seld_overlap_ros.streaming.sources import find_scene
+
+    if Path(scene).is_dir():
+        from seld_overlap_ros.simulation.store import MixtureStore
+
+        _write(out, from_mixture(MixtureStore.load(Path(scene)), index), storage)
+    else:
+        _write(out, from_scene(find_scene(scene)), storage)
+
+
+@bag_app.command()
+def from_wav(
+    recording: Annotated[Path, typer.Argument(help="WAV or FLAC file.")],
+    labels: Annotated[Path, typer.Argument(metavar="CSV", help="frame,class,track,azimuth,elevation as DCASE writes "
+                                           "them; class names in classes.txt beside it.")],
+    out: Out,
+    storage: Storage = "mcap",
+) -> None:
+    """Make a bag of a recording with a CSV of labels."""
+    from seld_overlap_ros.bags.scenes import from_labels
+
+    _write(out, from_labels(recording, labels), storage)
+
+
+def _write(out: Path, scene: object, storage: str) -> None:
+    from seld_overlap_ros.bags.writing import write_bag
+
+    write_bag(out, scene, storage)
+    typer.echo(f"{out}: {scene.title}; {len(scene.events)} true sounds")
+
+
+def evaluate(
+    bags: Annotated[list[Path], typer.Argument(help="Bags with audio and ground truth, as `bag make` leaves them.")],
+    systems: Annotated[Optional[list[str]], typer.Option(
+        "--system", help="Name of a shipped model, or a file; may be repeated. overlap without it.")] = None,
+    hop: Annotated[Optional[float], typer.Option(min=0.05, max=4.0, help="From window to window [s]; as full_node "
+                                                                         "without it, like the next two.")] = None,
+    direction_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
+    class_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
+    fail_under: Annotated[Optional[list[str]], typer.Option(
+        help="Exit code 1 where a system scores less, such as f20=0.6, found, named or lr; may be repeated.")] = None,
+    out: Annotated[Path, typer.Option(help="JSON file for scores and all that was heard.")] = Path("evaluation.json"),
+) -> None:
+    """Score systems on bags, offline: as full_node would hear them, faster than real time. Exit code 2 for bad bags."""
+    from rich.console import Console
+
+    from seld_overlap_ros.bags.reading import read_bag
+    from seld_overlap_ros.evaluation.replay import Settings
+    from seld_overlap_ros.evaluation.replay_scores import evaluate, read_limits, shortfalls, tables
+    from seld_overlap_ros.models.checkpoint import load_model
+
+    limits, names = read_limits(fail_under or []), list(dict.fromkeys(systems or ["overlap"]))
+    given = {"hop_s": hop, "direction_threshold": direction_threshold, "class_threshold": class_threshold}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    loaded = {name: load_model(name) for name in names}
+    opened, refused = _each(read_bag, bags)
+    with _progress(sum(bag.n_chunks for bag in opened) * len(loaded)) as tick:
+        result = evaluate(opened, loaded, settings, tick)
+    result["problems"] = refused + result["problems"]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    console = Console(highlight=False)
+    console.width = console.width if console.is_terminal else 120  # a log is wide
+    console.print(tables(result), markup=False)
+    notes = [note for about in result["bags"] for note in about["notes"]]
+    notes += [f"{name}: {note}" for name, one in result["systems"].items() for bag in one["heard"]
+              for note in bag["notes"]]
+    short = shortfalls(result, limits)
+    for sentence in dict.fromkeys([*notes, *result["problems"], *short]):
+        typer.echo(sentence, err=True)
+    typer.echo(f"all that was heard: {out}")
+    raise typer.Exit(2 if result["problems"] else 1 if short else 0)
+
+
+def _each(read: Callable[[Path], object], paths: list[Path]) -> tuple[list, list[str]]:
+    """What can be read, and a sentence for each of the others. Raises ValueError if there is nothing."""
+    read_ones, sentences = [], []
+    for path in paths:
+        try:
+            read_ones.append(read(path))
+        except ValueError as error:
+            sentences.append(str(error))
+    if not read_ones:
+        raise ValueError(" ".join(sentences))
+    return read_ones, sentences
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Shows how far it is; what it gives is to be called for each step."""
+    from rich.progress import Progress, TimeElapsedColumn
+
+    with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as shown:
+        task = shown.add_task("listening", total=total)
+        yield lambda: shown.advance(task)

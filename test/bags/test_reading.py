@@ -1,0 +1,272 @@
+"""Bags to windows and true events: whole ones, those of others, and those with something wrong, said in a sentence."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from two_sounds import RATE, SOUNDS
+
+from seld_overlap_ros.bags.definitions import type_store
+from seld_overlap_ros.bags.reading import BagError, read_bag
+from seld_overlap_ros.bags.scenes import from_scene
+from seld_overlap_ros.bags.writing import START_NS, write_bag
+from seld_overlap_ros.config import FrontEnd
+from seld_overlap_ros.messages import SECOND, to_ns
+from seld_overlap_ros.streaming.intake import Chunk, Intake
+from seld_overlap_ros.streaming.notices import Notices
+from seld_overlap_ros.streaming.pcm import Description, encode
+
+FRONT_END = FrontEnd(n_frames=61)  # 0.992 s
+AUDIO, TRUTH, INFO = "audio_common_msgs/msg/AudioDataStamped", "seld_overlap/msg/SoundEventArray", "/audio_info"
+
+
+def windows(bag, n_channels=8, front_end=FRONT_END):
+    """The windows of a bag and the sentences about its audio."""
+    said = []
+    return list(bag.windows(front_end, n_channels, 0.5, Notices(said.append))), said
+
+
+def rewrite(path, into, change):
+    """Another bag with what `change(topic, message, ns)` makes of a message: (topic, message, ns), several or None."""
+    with Reader(path) as reader, Writer(into, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        store, connections = type_store(reader.connections), {}
+        for connection, ns, raw in reader.messages():
+            changed = change(connection.topic, store.deserialize_cdr(raw, connection.msgtype), ns)
+            for topic, message, ns in changed if isinstance(changed, list) else [changed] if changed else []:
+                kind = message.__msgtype__
+                if topic not in connections:
+                    connections[topic] = writer.add_connection(topic, kind, typestore=store)
+                writer.write(connections[topic], ns, store.serialize_cdr(message, kind))
+    return into
+
+
+def shifted(message, by_ns):
+    """A message, and what it says of time, so much later."""
+    def later(time):
+        sec, nanosec = divmod(to_ns(time) + by_ns, SECOND)
+        return replace(time, sec=sec, nanosec=nanosec)
+
+    message = replace(message, header=replace(message.header, stamp=later(message.header.stamp)))
+    if hasattr(message, "ended"):
+        message.events = [replace(event, onset=later(event.onset)) for event in message.events]
+        message.ended = [replace(event, onset=later(event.onset)) for event in message.ended]
+    return message
+
+
+def test_a_bag_gives_the_windows_that_a_node_gets(bag, samples):
+    whole = np.concatenate((samples, np.zeros((RATE, 8), np.float32)))
+    intake = Intake(FRONT_END, 8, 0.5, Notices(print))
+    intake.describe(Description(8, RATE, "S16LE"))
+    expected = []
+    for start in range(0, len(whole), 1600):
+        stamp_ns = START_NS + start * SECOND // RATE
+        expected += intake.push(Chunk(stamp_ns, encode(whole[start : start + 1600], "S16LE")))
+    got, said = windows(read_bag(bag))
+    assert said == [] and [window.stamp_ns for window in got] == [window.stamp_ns for window in expected]
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(one.samples, other.samples)
+
+
+def test_a_bag_gives_its_audio_its_length_and_its_truth(bag, samples):
+    found = read_bag(bag)
+    whole, rate, start_ns = found.samples(FRONT_END, 8)
+    np.testing.assert_array_equal(whole[:, : len(samples)], samples.T)
+    assert (rate, start_ns, found.duration_s, found.notes) == (RATE, START_NS, 7.0, [])
+    assert [event.to_json() for event in found.events] == [{**sound, "score": 1.0} for sound in SOUNDS]
+
+
+def test_one_file_of_a_bag_will_do(bag, samples):
+    file = next(path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
+    np.testing.assert_array_equal(read_bag(file).samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
+
+
+def test_topics_in_a_namespace_are_found_and_separated_audio_is_not_taken_for_the_array(bag, tmp_path, samples):
+    def change(topic, message, ns):
+        moved = [(f"/robot/head{topic}", message, ns)]
+        if topic == "/audio_stamped":
+            moved.insert(0, (f"/robot/head/separated_audio/direction_0{topic}", shifted(message, 1), ns))
+        return moved
+
+    found = read_bag(rewrite(bag, tmp_path / "moved", change))
+    np.testing.assert_array_equal(found.samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
+    assert len(found.events) == 2 and not found.notes
+
+
+def test_a_bag_without_ground_truth_is_read_and_says_so(bag, tmp_path):
+    bare = rewrite(bag, tmp_path / "bare", lambda topic, message, ns: (
+        None if topic == "/truth" else (topic, message, ns)))
+    found = read_bag(bare)
+    assert found.events is None and len(windows(found)[0]) > 10
+    assert found.notes == ["bare has no ground truth (no topic truth): there is nothing to score against"]
+
+
+def test_a_truth_of_another_type_is_named(bag, tmp_path):
+    odd = rewrite(bag, tmp_path / "odd", lambda topic, message, ns: (
+        ("/truth", message, ns) if topic == "/clock" else None if topic == "/truth" else (topic, message, ns)))
+    found = read_bag(odd)
+    assert found.events is None and f"/truth is a rosgraph_msgs/msg/Clock and no {TRUTH}" in found.notes[0]
+
+
+def test_a_bag_without_audio_is_refused_with_what_it_has(bag, tmp_path):
+    deaf = rewrite(bag, tmp_path / "deaf", lambda topic, message, ns: (
+        None if topic == "/audio_stamped" else (topic, message, ns)))
+    with pytest.raises(BagError, match=r"deaf holds no audio that is understood: it has .*/truth .*record one of"):
+        read_bag(deaf)
+
+
+def test_audio_without_its_info_is_taken_as_a_node_would(bag, tmp_path, samples):
+    bare = rewrite(bag, tmp_path / "bare", lambda topic, message, ns: (
+        None if topic == INFO else (topic, message, ns)))
+    found = read_bag(bare)
+    np.testing.assert_array_equal(found.samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
+    assert "no audio_info beside /audio_stamped" in found.notes[0]
+
+
+def test_audio_of_another_array_fills_no_window_and_says_why(bag):
+    got, said = windows(read_bag(bag), n_channels=4)
+    assert got == [] and "the audio has 8 channels and the model needs 4" in said[0]
+    with pytest.raises(BagError, match="fills no window of 0.992 s. audio refused: the audio has 8 channels"):
+        read_bag(bag).samples(FRONT_END, 4)
+
+
+def test_a_gap_counts_as_silence(bag, tmp_path, samples):
+    gap = rewrite(bag, tmp_path / "gap", lambda topic, message, ns: (
+        None if topic == "/audio_stamped" and 2 * SECOND < ns - START_NS <= 2.3 * SECOND else (topic, message, ns)))
+    found = read_bag(gap)
+    whole = found.samples(FRONT_END, 8)[0]
+    assert not whole[:, 2 * RATE : round(2.3 * RATE)].any() and found.duration_s == 7.0
+    np.testing.assert_array_equal(whole[:, 3 * RATE : 6 * RATE], samples[3 * RATE :].T)
+    assert windows(found)[1] == ["0.300 s of audio are missing and count as silence"]
+
+
+@pytest.mark.parametrize("jump_s", [1_000_000, -1_000_000])
+def test_a_clock_that_jumps_leaves_the_scene_where_it_was(bag, tmp_path, jump_s):
+    def change(topic, message, ns):
+        late = ns - START_NS > 3 * SECOND and topic in ("/audio_stamped", "/truth")
+        return topic, shifted(message, jump_s * SECOND) if late else message, ns
+
+    found = read_bag(rewrite(bag, tmp_path / "jump", change))
+    got, said = windows(found)
+    assert found.duration_s == 7.0 and "the audio's stamps jump" in said[0]
+    starts = [found.since_start(window.stamp_ns) for window in got]
+    assert starts == sorted(starts) and 5 < starts[-1] < 6.1
+    # the second one ended after the jump, and is told of with an onset of before in the new time
+    assert [event.onset_s for event in found.events] == pytest.approx([0.5, 1.5], abs=0.01)
+
+
+def test_a_bag_whose_recorder_was_killed_has_no_metadata_and_is_read(bag, samples):
+    (bag / "metadata.yaml").unlink()
+    found = read_bag(bag)
+    np.testing.assert_array_equal(found.samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
+    assert len(found.events) == 2 and "bag is not whole, and what can be read of it is read" in found.notes[0]
+
+
+@pytest.mark.parametrize("share", [0.6, 0.9, 0.999])
+def test_a_bag_with_a_broken_end_is_read_up_to_there(bag, share):
+    file = next(path for path in bag.iterdir() if path.suffix in (".mcap", ".db3"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(share * len(whole))])
+    found = read_bag(bag)
+    assert "is not whole, and what can be read of it is read" in found.notes[0] or "is damaged" in found.notes[0]
+    assert 2.0 < found.duration_s <= 7.0 and len(windows(found)[0]) > 2
+    assert [event.label for event in found.events] == ["dog_bark", "speech"]
+    assert all(event.end_s <= found.duration_s + 1e-9 for event in found.events)
+
+
+def test_a_broken_end_is_read_in_the_order_of_writing_where_that_is_not_the_order_of_time(bag, tmp_path):
+    mixed = rewrite(bag, tmp_path / "mixed", lambda topic, message, ns: (
+        topic, message, ns - SECOND // 5 if topic == "/truth" else ns))
+    whole = (mixed / "mixed.mcap").read_bytes()
+    (mixed / "mixed.mcap").write_bytes(whole[:-100])
+    found = read_bag(mixed)
+    assert found.duration_s == 7.0 and len(found.events) == 2 and len(found.notes) == 1
+
+
+def test_an_audio_topic_without_messages_is_passed_over(bag, tmp_path, samples):
+    moved = rewrite(bag, tmp_path / "moved", lambda topic, message, ns: (
+        "/b_longer" + topic if topic.startswith("/audio") else topic, message, ns))
+    with Reader(moved) as reader, Writer(tmp_path / "odd", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        store = type_store(reader.connections)
+        writer.add_connection("/audio_stamped", AUDIO, typestore=store)
+        made = {one.topic: writer.add_connection(one.topic, one.msgtype, typestore=store) for one in reader.connections}
+        for connection, ns, raw in reader.messages():
+            writer.write(made[connection.topic], ns, raw)
+    np.testing.assert_array_equal(read_bag(tmp_path / "odd").samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
+
+
+def test_truth_beyond_the_audio_is_not_counted_and_said(bag, tmp_path):
+    short = rewrite(bag, tmp_path / "short", lambda topic, message, ns: (
+        None if topic == "/audio_stamped" and ns - START_NS > SECOND else (topic, message, ns)))
+    found = read_bag(short)
+    assert [(event.label, event.duration_s) for event in found.events] == [("dog_bark", 0.5)]
+    assert "1 of 2 true sounds lie after the end of the audio" in found.notes[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89MCAP0\r\n", b"nothing of the kind" * 100])
+def test_what_is_no_bag_is_refused_in_a_sentence(tmp_path, content):
+    with pytest.raises(BagError, match="no bag"):
+        read_bag(tmp_path / "nowhere")
+    (tmp_path / "bag").mkdir()
+    with pytest.raises(BagError, match="is no bag that can be read"):
+        read_bag(tmp_path / "bag")
+    for name in ("bag.mcap", "bag.db3"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BagError, match="no bag that can be read|holds no audio"):
+            read_bag(tmp_path / name)
+        shutil.copy(tmp_path / name, tmp_path / "bag")
+    (tmp_path / "bag" / "metadata.yaml").write_text("{a: [")
+    with pytest.raises(BagError, match="no bag that can be read|holds no audio"):
+        read_bag(tmp_path / "bag")
+
+
+def test_messages_that_are_not_of_their_type_are_counted_and_the_others_heard(bag, tmp_path):
+    with Reader(bag) as reader, Writer(tmp_path / "odd", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        store = type_store(reader.connections)
+        made = {one.topic: writer.add_connection(one.topic, one.msgtype, typestore=store) for one in reader.connections}
+        for number, (connection, ns, raw) in enumerate(reader.messages()):
+            writer.write(made[connection.topic], ns, raw if number % 9 else bytes(raw)[:7])
+    found = read_bag(tmp_path / "odd")
+    got, said = windows(found)
+    assert len(got) > 3 and "a message on /audio_stamped is no audio_common_msgs/msg/AudioDataStamped" in said[0]
+    assert any("Could not deserialize" in note for note in found.notes)
+
+
+def test_audio_that_brings_its_own_definition_is_read(tmp_path):
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg("builtin_interfaces/Time timestamp\nbyte[] data\nstring format\n"
+                                      "uint32 sample_rate\nuint32 number_of_channels", "foxglove_msgs/msg/RawAudio"))
+    kind = store.types["foxglove_msgs/msg/RawAudio"]
+    samples = np.random.default_rng(1).uniform(-0.5, 0.5, (2 * RATE, 4)).astype(np.float32)
+    with Writer(tmp_path / "bag", version=9) as writer:
+        audio = writer.add_connection("/audio", kind.__msgtype__, typestore=store)
+        for n in range(0, len(samples), 800):
+            stamp = store.types["builtin_interfaces/msg/Time"](*divmod(START_NS + n * SECOND // RATE, SECOND))
+            data = np.frombuffer(encode(samples[n : n + 800], "S16LE"), np.uint8)
+            writer.write(audio, START_NS + n, store.serialize_cdr(kind(stamp, data, "pcm-s16", RATE, 4),
+                                                                  kind.__msgtype__))
+    found = read_bag(tmp_path / "bag")
+    whole, rate, _ = found.samples(FRONT_END, 4)
+    np.testing.assert_allclose(whole, samples[: whole.shape[1]].T, atol=2**-15)
+    assert (rate, found.duration_s) == (RATE, 2.0)
+
+
+def test_audio_without_stamps_is_placed_by_the_time_of_its_reception(bag, tmp_path, samples):
+    def change(topic, message, ns):
+        return ("/audio", message.audio, ns) if topic == "/audio_stamped" else (topic, message, ns)
+
+    found = read_bag(rewrite(bag, tmp_path / "plain", change))
+    np.testing.assert_array_equal(found.samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
+    assert found.duration_s == 7.0
+    assert [event.onset_s for event in found.events] == pytest.approx([0.5, 1.5])
+
+
+def test_audio_at_another_rate_is_resampled(tmp_path, scene, samples):
+    soundfile.write(scene, np.repeat(samples, 3, axis=0), 3 * RATE, subtype="PCM_16")
+    write_bag(tmp_path / "bag", from_scene(scene))
+    found = read_bag(tmp_path / "bag")
+    got, said = windows(found)
+    assert found.duration_s == 7.0 and len(got) > 10 and "resampled" in said[0]

@@ -1,0 +1,70 @@
+"""`seld-overlap bag` and `evaluate` as a build server runs them: what they leave, and their exit codes."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from seld_overlap_ros.cli import app
+from seld_overlap_ros.streaming.sources import find_scene
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    """A bag of five and a bit seconds of the demo."""
+    folder = tmp_path_factory.mktemp("scene")
+    samples, rate = soundfile.read(find_scene("demo"), dtype="float32", stop=5 * 16000)
+    soundfile.write(folder / "scene.flac", samples, rate, subtype="PCM_16")
+    (folder / "scene.json").write_text(find_scene("demo").with_suffix(".json").read_text())
+    made = run("bag", "make", folder / "scene.flac", folder / "bag", "--storage", "sqlite3")
+    assert made.exit_code == 0 and "12 true sounds" in made.output
+    return folder / "bag"
+
+
+def test_a_bag_is_scored_into_a_table_and_a_file(bag, tmp_path):
+    out = tmp_path / "new" / "scores.json"
+    done = run("evaluate", bag, "--hop", 1, "--out", out, "--fail-under", "found=0.1")
+    assert done.exit_code == 0, done.output
+    assert "overlap" in done.output and "guitar strum" in done.output
+    assert "8 of 12 true sounds lie after the end of the audio" in done.output
+    result = json.loads(out.read_text())
+    assert result["settings"]["hop_s"] == 1.0 and result["systems"]["overlap"]["all"]["n"] == 4
+
+
+def test_too_low_a_score_ends_with_1(bag, tmp_path):
+    done = run("evaluate", bag, "--hop", 2, "--out", tmp_path / "scores.json", "--fail-under", "f20=1")
+    assert done.exit_code == 1 and "overlap: f20 is" in done.output and (tmp_path / "scores.json").is_file()
+
+
+def test_bad_input_ends_with_2_and_what_is_good_is_scored(bag, tmp_path):
+    done = run("evaluate", bag, tmp_path / "none", "--hop", 2, "--out", tmp_path / "scores.json")
+    assert done.exit_code == 2 and "no bag" in done.output and "guitar strum" in done.output
+    assert json.loads((tmp_path / "scores.json").read_text())["problems"]
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (("evaluate", "nowhere"), "no bag nowhere"),
+    (("evaluate", "nowhere", "--fail-under", "er20=1"), "is no limit: write SCORE=VALUE"),
+    (("evaluate", "nowhere", "--system", "none"), "no model 'none'"),
+    (("bag", "make", "nowhere.flac", "bag"), "is no scene"),
+    (("bag", "make", "demo", "bag", "--storage", "zip"), "no storage 'zip': mcap or sqlite3"),
+    (("bag", "from-wav", "a.wav", "a.csv", "bag"), "a.csv"),
+])
+def test_what_cannot_be_done_is_said_in_a_sentence(words, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(*words)
+    assert done.exit_code == 2 and sentence in done.output and "Traceback" not in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_with_labels_becomes_a_bag(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros((16000, 4)), 16000)
+    (tmp_path / "a.csv").write_text("0,0,0,90,0\n1,0,0,90,0\n")
+    done = run("bag", "from-wav", tmp_path / "a.wav", tmp_path / "a.csv", tmp_path / "bag")
+    assert done.exit_code == 0 and "a; 1 true sounds" in done.output and (tmp_path / "bag" / "bag.mcap").is_file()
