@@ -150,7 +150,7 @@ def classify(folder: DataFolder = Path("data"), by_group: Annotated[bool, typer.
     out = out / ("by_group" if by_group else "by_source")
     clips = {split: load_clips(folder / "sounds", split, by_group) for split in ("train", "val", "test")}
     outcome = check_clips(clips, epochs, out)
-    found = {"accuracy": outcome.accuracy, "minutes": outcome.minutes, "recall": outcome.recall,
+    found = {"accuracy": outcome.accuracy, "epochs": epochs, "minutes": outcome.minutes, "recall": outcome.recall,
              "confusions": outcome.confusions(40)}
     (out / "outcome.json").write_text(json.dumps(found, indent=1))
     typer.echo(json.dumps(found, indent=1))

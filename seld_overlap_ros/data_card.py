@@ -172,9 +172,10 @@ def _outcomes(folder: Path) -> list[str]:
         "## How far the labels carry", "",
         "A small SSC (`seld-overlap data classify`), trained on the clean dry training clips and chosen by the "
         "validation clips, names the test clips right in this share of cases:", "",
-        *_table(("test clips of", "accuracy", "classes"), (
+        *_table(("test clips of", "accuracy", "classes", "epochs"), (
             ("other source recordings" if name == "by_source" else "other recording sessions (`--by-group`)",
-             f"{outcome['accuracy']:.1%}", len(outcome["recall"])) for name, outcome in found.items())), "",
+             f"{outcome['accuracy']:.1%}", len(outcome["recall"]), outcome["epochs"])
+            for name, outcome in found.items())), "",
         *_table(("class", *found), ((label, *(_share(outcome["recall"].get(label)) for outcome in found.values()))
                                     for label in labels)), "",
     ]  # fmt: skip
