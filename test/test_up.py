@@ -58,7 +58,7 @@ def test_what_does_nothing_but_crash_ends_all():
     said = []
     assert up({"bad": python("raise SystemExit(3)")}, said.append) == 3
     assert said.count("bad ended with exit code 3 and is started again") == MOST_CRASHES
-    assert said[-1] == "bad ended with exit code 3, for the 6th time within 60 s, so everything ends"
+    assert said[-1] == "bad ended with exit code 3, for the 11th time within 180 s, so everything ends"
 
 
 def test_crashes_now_and_then_do_not_add_up():

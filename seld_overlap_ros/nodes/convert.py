@@ -105,10 +105,10 @@ def to_separated(header: Header, chunk: Chunk, config: SystemConfig) -> Separate
     )
 
 
-def from_separated(message: SeparatedSource) -> tuple[int, float, np.ndarray, int]:
-    """Id of a sound, stamp of the first sample of its chunk [s], samples (n,) float32 and their rate [Hz]."""
+def from_separated(message: SeparatedSource) -> tuple[float, np.ndarray, int]:
+    """Stamp of the first sample of a sound's chunk [s], samples (n,) float32 and their rate [Hz]."""
     samples = np.asarray(message.samples, np.float32)
-    return message.event.id, to_seconds(message.header.stamp), samples, message.sample_rate
+    return to_seconds(message.header.stamp), samples, message.sample_rate
 
 
 def to_window(header: Header, samples: np.ndarray, config: SystemConfig) -> AudioWindow:
