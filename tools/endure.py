@@ -185,13 +185,13 @@ def after_kills(kills: Sequence[tuple[float, str, dict[str, int]]], arrivals: Se
 
 
 def usage(samples: Sequence[tuple[float, str, int, float, float]]) -> dict[str, dict]:
-    """For each node that was one process all along, from WARM_S on: memory at start and end, its slope, CPU."""
+    """For each node that was one process all along, from WARM_S on: memory minute by minute, its slope, CPU."""
     told = {}
     for name in sorted({name for _, name, *_ in samples}):
         when, pids, memory, cpu = (np.array(each) for each in zip(
             *[(at, pid, mb, busy) for at, of, pid, mb, busy in samples if of == name and at >= WARM_S], strict=True))
         if len(set(pids)) == 1 and len(when) > 1:
-            told[name] = {"memory_mb": [round(memory[0], 1), round(memory[-1], 1)],
+            told[name] = {"memory_mb": [round(mb) for mb in [*memory[:: round(60 / SAMPLE_S)], memory[-1]]],
                           "memory_mb_a_minute": round(60 * np.polyfit(when, memory, 1)[0], 3),
                           "cpu_s_a_second": round((cpu[-1] - cpu[0]) / (when[-1] - when[0]), 3)}
     return told

@@ -222,7 +222,7 @@ class Tracks:
         return found
 
     def _new_track(self, direction: int, seen: _Sighting) -> _Track:
-        self._last_id = 1 + (self._last_id or self._window_ns // SECOND * IDS_A_SECOND)
+        self._last_id = 1 + (self._last_id or max(0, self._window_ns // SECOND) * IDS_A_SECOND)
         track = _Track(self._last_id, direction, seen.start_ns, seen.end_ns)
         self._live.append(track)
         return track
