@@ -7,7 +7,6 @@ in turn. The report is printed and left in build/endure/ as JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 import soundfile
+import typer
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from seld_overlap.msg import SeparatedSource, SoundEventArray
@@ -127,7 +127,7 @@ def usage_of(pid: int) -> tuple[float, float]:
 
 def endure(running: Running, node: rclpy.node.Node, heard: Heard, minutes: float, kills: int, only: str) -> float:
     """Until the player has ended. Returns when it began."""
-    began, deadline = None, time.time() + START_S
+    deadline = time.time() + START_S
     while (began := running.playing_since()) is None:
         rclpy.spin_once(node, timeout_sec=0.1)
         if time.time() > deadline or running.process.poll() is not None:
@@ -205,7 +205,7 @@ def warnings(lines: Sequence[str]) -> dict[str, int]:
 
 
 def report(graph: str, hop_s: float, minutes: float, began: float, heard: Heard, lines: Sequence[str]) -> dict:
-    """All that is to be known."""
+    """All that is to be known; `load`: of the machine, the last minute, 5 and 15 minutes."""
     stamps = [stamp for stamp, _ in heard.arrivals]
     late = [arrival - stamp - heard.window_s for stamp, arrival in heard.arrivals] or [np.nan]
     median, p95, most = (round(float(each), 3) for each in np.percentile(late, [50, 95, 100]))
@@ -220,29 +220,22 @@ def report(graph: str, hop_s: float, minutes: float, began: float, heard: Heard,
     }
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("graph")
-    parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--hop", type=float, default=0.5)
-    parser.add_argument("--kills", type=int, default=0)
-    parser.add_argument("--only", default="")
-    given = parser.parse_args()
-    heard, name = Heard(), "_".join(filter(None, [given.graph, given.kills and "kills", given.only]))
+def main(graph: str, minutes: float = 2.0, hop: float = 0.5, kills: int = 0, only: str = "") -> None:
+    """Let GRAPH hear the looped scene, kill its nodes (or the one of --only) so many times each, and report."""
+    heard, name = Heard(), "_".join(filter(None, [graph, kills and "kills", only]))
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(private_network(Path(folder)) | fast_dds())
-        write_loop(find_scene("demo"), Path(folder) / "loop.wav", given.minutes)
+        write_loop(find_scene("demo"), Path(folder) / "loop.wav", minutes)
         rclpy.init()
         node = rclpy.create_node("endure")
         listen(node, heard)
-        running = Running(given.graph, f"file:={folder}/loop.wav", f"hop:={given.hop}")
+        running = Running(graph, f"file:={folder}/loop.wav", f"hop:={hop}")
         try:
-            began = endure(running, node, heard, given.minutes, given.kills, given.only)
+            began = endure(running, node, heard, minutes, kills, only)
         finally:
             running.end()
         rclpy.try_shutdown()
-    text = json.dumps(report(given.graph, given.hop, given.minutes, began, heard, running.lines), indent=1)
+    text = json.dumps(report(graph, hop, minutes, began, heard, running.lines), indent=1)
     out = Path("build/endure")
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.json").write_text(text + "\n")
@@ -251,4 +244,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
