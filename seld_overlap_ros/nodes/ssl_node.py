@@ -45,7 +45,7 @@ class SslNode(ManagedNode):
         self._events = self.create_subscription(SoundEventArray, "events", self._on_events, STAGE_QOS)
         self._listener = Listener(
             self, self._system.config, self._hear,
-            "two others have not come through all stages yet: if none is being started again, set a longer hop",
+            "windows come faster than they come through all stages: set a longer hop, unless a stage is missing",
         )
         self.get_logger().info(f"listening to {self._listener.topic_name}")
 
