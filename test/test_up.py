@@ -69,6 +69,14 @@ def test_crashes_now_and_then_do_not_add_up():
         now[0] += WITHIN_S / MOST_CRASHES + 0.1
 
 
+def test_ten_kills_in_two_minutes_are_borne():
+    now = [0.0]
+    ends = Ends(lambda: now[0])
+    for _ in range(10):
+        assert ends.judge("node", -9)[0] == "again"
+        now[0] += 12.0
+
+
 def test_the_end_of_one_may_be_the_end_of_all():
     commands = {"listener": python(FOREVER), "recorder": python("print(1)")}
     assert up(commands, ends_with="recorder", say=lambda line: None) == 0
