@@ -31,7 +31,7 @@ from rclpy.qos import QoSProfile
 from seld_overlap.msg import SeparatedSource, SoundEventArray
 
 from seld_overlap_ros.demo import private_network
-from seld_overlap_ros.nodes.convert import to_seconds
+from seld_overlap_ros.messages import to_seconds
 from seld_overlap_ros.streaming.sources import find_scene
 from seld_overlap_ros.up import fast_dds
 
