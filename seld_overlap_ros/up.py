@@ -21,7 +21,7 @@ from importlib import resources
 from seld_overlap_ros.graphs import REFUSED, Process
 
 END_S = 10.0  # for the processes to end when asked to; then they are killed
-MOST_CRASHES, WITHIN_S = 5, 60.0  # of one process; with more, starting it again is of no use
+MOST_CRASHES, WITHIN_S = 10, 180.0  # of one process; with more, starting it again is of no use
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
 

@@ -58,7 +58,7 @@ def test_what_does_nothing_but_crash_ends_all():
     said = []
     assert up({"bad": python("raise SystemExit(3)")}, said.append) == 3
     assert said.count("bad ended with exit code 3 and is started again") == MOST_CRASHES
-    assert said[-1] == "bad ended with exit code 3, for the 6th time within 60 s, so everything ends"
+    assert said[-1] == "bad ended with exit code 3, for the 11th time within 180 s, so everything ends"
 
 
 def test_crashes_now_and_then_do_not_add_up():
@@ -67,6 +67,14 @@ def test_crashes_now_and_then_do_not_add_up():
     for _ in range(100):
         assert ends.judge("node", -9)[0] == "again"
         now[0] += WITHIN_S / MOST_CRASHES + 0.1
+
+
+def test_ten_kills_in_two_minutes_are_borne():
+    now = [0.0]
+    ends = Ends(lambda: now[0])
+    for _ in range(10):
+        assert ends.judge("node", -9)[0] == "again"
+        now[0] += 12.0
 
 
 def test_the_end_of_one_may_be_the_end_of_all():

@@ -25,16 +25,17 @@ from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.hearing import Activity, Spectra, check_window
 from seld_overlap_ros.messages import SECOND, to_seconds
 from seld_overlap_ros.messages import to_ns as to_ns  # the nodes' convert.to_ns
+from seld_overlap_ros.streaming.pcm import LOUDEST
 from seld_overlap_ros.streaming.streams import Chunk
 from seld_overlap_ros.streaming.tracks import TrackedSound
 
-LAST_NS = 2**31 * SECOND - 1  # a Time holds no later one
+FIRST_NS, LAST_NS = -(2**31) * SECOND, 2**31 * SECOND - 1  # a Time holds none before and none after
 N_HYPOTHESES = 5
 
 
 def to_time(ns: int) -> Time:
-    """The reverse of `to_ns`; what lies beyond the range of a stamp becomes its last."""
-    sec, nanosec = divmod(min(ns, LAST_NS), SECOND)
+    """The reverse of `to_ns`; what lies beyond the range of a stamp becomes its first or last."""
+    sec, nanosec = divmod(max(FIRST_NS, min(ns, LAST_NS)), SECOND)
     return Time(sec=sec, nanosec=nanosec)
 
 
@@ -105,10 +106,10 @@ def to_separated(header: Header, chunk: Chunk, config: SystemConfig) -> Separate
     )
 
 
-def from_separated(message: SeparatedSource) -> tuple[int, float, np.ndarray, int]:
-    """Id of a sound, stamp of the first sample of its chunk [s], samples (n,) float32 and their rate [Hz]."""
+def from_separated(message: SeparatedSource) -> tuple[float, np.ndarray, int]:
+    """Stamp of the first sample of a sound's chunk [s], samples (n,) float32 and their rate [Hz]."""
     samples = np.asarray(message.samples, np.float32)
-    return message.event.id, to_seconds(message.header.stamp), samples, message.sample_rate
+    return to_seconds(message.header.stamp), samples, message.sample_rate
 
 
 def to_window(header: Header, samples: np.ndarray, config: SystemConfig) -> AudioWindow:
@@ -131,8 +132,8 @@ def from_window(message: AudioWindow, config: SystemConfig) -> np.ndarray:
         raise ValueError(f"{len(samples)} samples are no whole number for each of {message.channels} microphones")
     samples = samples.reshape(message.channels, -1)
     check_window(samples, config)
-    if not np.isfinite(samples).all():
-        raise ValueError("it holds samples that are no finite numbers")
+    if not (np.abs(samples) <= LOUDEST).all():
+        raise ValueError("it holds samples that are NaN, infinite or absurdly large")
     return samples
 
 

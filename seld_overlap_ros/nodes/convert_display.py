@@ -18,6 +18,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from seld_overlap_ros.evaluation.events import Event, plain
 from seld_overlap_ros.messages import SECOND, from_event, to_ns
 from seld_overlap_ros.nodes.convert import to_header
+from seld_overlap_ros.streaming.tracks import IDS_A_SECOND
 
 ARROWS, TEXTS = "directions", "names"  # namespaces of the markers
 LIFETIME_S = 10  # of a marker that nobody renews or deletes, as when its node is gone
@@ -71,7 +72,7 @@ def _markers(header: Header, sound: Event, radius: float) -> tuple[Marker, Marke
     )
     text = Marker(
         ns=TEXTS, type=Marker.TEXT_VIEW_FACING, pose=_pose(sound.azimuth, 1.2 * radius),
-        scale=Vector3(z=0.15 * radius), text=f"{plain(sound.label)}{share}\n#{sound.id}", **common,
+        scale=Vector3(z=0.15 * radius), text=f"{plain(sound.label)}{share}\n#{sound.id % IDS_A_SECOND}", **common,
     )
     return arrow, text
 

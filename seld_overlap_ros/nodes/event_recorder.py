@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from seld_overlap_ros.nodes.audio_input import AudioTopic
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, Description
+from seld_overlap_ros.streaming.tracks import IDS_A_SECOND
 
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 QOS = QoSProfile(depth=50)  # a window may bring a dozen separated sounds at once
@@ -39,7 +42,8 @@ class EventRecorder(RunnableNode):
         self._notices = Notices(self.get_logger().warning)
         self._last: float | None = None  # when something came
         self._audio = AudioTopic(self, AUTO, self._on_audio)
-        self._next_chunk: dict[int, int] = {}  # id of a sound -> sequence of its next chunk
+        self._numbers: dict[int, int] = {}  # id of a sound -> its number in this recording
+        self._next_chunk: dict[int, int] = {}  # that number -> sequence of its next chunk
         self.create_subscription(SoundEventArray, "events", self._on_events, QOS)
         self.create_subscription(SeparatedSource, "separated", self._on_separated, QOS)
         self.create_subscription(LabelTable, "labels", self._on_labels, LATCHED_QOS)
@@ -67,22 +71,30 @@ class EventRecorder(RunnableNode):
         self._last = time.monotonic()
         for event in [*message.events, *message.ended]:
             try:
-                self._recording.add_event(from_event(event))
+                self._recording.add_event(replace(from_event(event), id=self._number(event.id)))
             except ValueError as error:
                 self._notices("event", f"an event is left out: {error}")
         end_s = to_seconds(message.header.stamp) + to_seconds(message.window)
         self._display.show(self._recording.events(), self._recording.since_start(end_s))
 
     def _on_separated(self, message: SeparatedSource) -> None:
-        number, expected = message.event.id, self._next_chunk.get(message.event.id, message.sequence)
+        number = self._number(message.event.id)
+        expected = self._next_chunk.get(number, message.sequence)
         if message.sequence != expected:
             self._notices("lost", f"sound {number} lacks a part of its waveform, as chunk {message.sequence} came in "
                                   f"place of {expected}: give the machine or the network less to do")
         self._next_chunk[number] = message.sequence + 1
         try:
-            self._recording.add_source(*convert.from_separated(message))
+            self._recording.add_source(number, *convert.from_separated(message))
         except ValueError as error:
             self._notices("source", f"a separated sound is left out: {error}")
+
+    def _number(self, sound_id: int) -> int:
+        """A short number for an id: its last digits, or the first free one after them."""
+        if sound_id not in self._numbers:
+            taken = set(self._numbers.values())
+            self._numbers[sound_id] = next(n for n in count(sound_id % IDS_A_SECOND) if n not in taken)
+        return self._numbers[sound_id]
 
     def _on_labels(self, message: LabelTable) -> None:
         self._console.print(

@@ -20,8 +20,14 @@ class Listener:
     `handle` is to work in `work.window(stamp_ns)`, for /diagnostics.
     """
 
-    def __init__(self, node: ManagedNode, config: SystemConfig, handle: Callable[[Window, str], None]) -> None:
-        self._node = node
+    def __init__(
+        self,
+        node: ManagedNode,
+        config: SystemConfig,
+        handle: Callable[[Window, str], None],
+        why_dropped: str = "windows come faster than they are heard: set a longer hop",
+    ) -> None:
+        self._node, self._why_dropped = node, why_dropped
         self.work = Work(config.front_end.window_s, lambda: node.get_clock().now().nanoseconds)
         self._worker: Worker[tuple[Window, str]] = Worker(lambda item: handle(*item), self._dropped, node.crash)
         self._input = AudioInput(
@@ -59,5 +65,4 @@ class Listener:
 
     def _dropped(self, item: tuple[Window, str]) -> None:
         self.work.dropped()
-        self._node.notices("dropped", "a window is left out, as windows come faster than they are heard: "
-                                      "set a longer hop")
+        self._node.notices("dropped", f"a window is left out, as {self._why_dropped}")

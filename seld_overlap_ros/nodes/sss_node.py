@@ -17,6 +17,8 @@ from seld_overlap_ros.nodes.managed import ManagedNode
 from seld_overlap_ros.nodes.running import run
 from seld_overlap_ros.nodes.window_parts import STAGE_QOS, WindowParts
 
+UNHEARD = 5  # windows that nobody takes; fewer, after the start, may be those before all have found each other
+
 
 class SssNode(ManagedNode):
     """`window` and `activity` in; `spectra` out, or of a model with a gate `spectra_0` or `spectra_1`."""
@@ -38,7 +40,7 @@ class SssNode(ManagedNode):
         self._separate(noise_window(config), Activity(np.ones(len(config.azimuths), np.float32), np.arange(1)))
 
     def start(self) -> None:
-        config = self._system.config
+        config, self._unheard = self._system.config, 0
         self._parts = WindowParts(
             self,
             {
@@ -59,7 +61,8 @@ class SssNode(ManagedNode):
 
     def _on_window(self, header: Header, samples: np.ndarray, activity: Activity) -> None:
         self._spectra.publish(convert.to_spectra(header, self._separate(samples, activity)))
-        if not self._spectra.get_subscription_count():
+        self._unheard = 0 if self._spectra.get_subscription_count() else self._unheard + 1
+        if self._unheard > UNHEARD:
             self.notices("unheard", f"nobody takes {self._spectra.topic_name}: is the next stage started, and is it "
                                     "for such a model (gate_node for overlap, else ssc_node)?")
 

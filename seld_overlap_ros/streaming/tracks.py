@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seld_overlap_ros.hearing import HeardSource
 
 SECOND = 1_000_000_000  # [ns]
+IDS_A_SECOND = 1000  # far more than there are sounds
 JOIN_S = 0.6  # [s] a shorter pause belongs to the sound, as between the words of a sentence or the knocks at a door
 JOIN_NS = round(JOIN_S * SECOND)
 RANGE_DB = 25.0  # a frame this far below the loudest one is no longer the sound
@@ -36,7 +37,7 @@ NO_SAMPLES = np.zeros(0, np.float32)
 class TrackedSound:
     """One sound of one window, under the id that it keeps from window to window."""
 
-    id: int  # from 1
+    id: int  # see `Tracks`
     direction: int  # index into the configuration's azimuths
     direction_score: float  # in this window, [0, 1]
     class_scores: np.ndarray  # (C,) averaged over the windows in which it was heard, summing to 1
@@ -124,6 +125,8 @@ def _median(values: list[int]) -> int:
 class Tracks:
     """Gives the sounds of each window their ids; windows come in the order of their stamps.
 
+    The ids count up from IDS_A_SECOND times the second of the first window that holds a sound. So none comes again when
+    a node that was killed begins anew, and two nodes that hear the same give the same ids.
     A sound whose best class has a lower score than `class_threshold` is marked unknown. `ended` has the last word about
     each sound that has ended with the latest window, be it heard in it or not, without samples.
     """
@@ -133,7 +136,7 @@ class Tracks:
         self.class_threshold = class_threshold
         self.ended: list[TrackedSound] = []
         self._join_frames = int(JOIN_S * config.front_end.sample_rate / config.front_end.hop)
-        self._n_ids = 0
+        self._last_id = 0
         self._window_ns: int | None = None
         self._live: list[_Track] = []
         self._peak_db: dict[int, float] = {}  # direction -> loudest frame lately
@@ -219,8 +222,8 @@ class Tracks:
         return found
 
     def _new_track(self, direction: int, seen: _Sighting) -> _Track:
-        self._n_ids += 1
-        track = _Track(self._n_ids, direction, seen.start_ns, seen.end_ns)
+        self._last_id = 1 + (self._last_id or max(0, self._window_ns // SECOND) * IDS_A_SECOND)
+        track = _Track(self._last_id, direction, seen.start_ns, seen.end_ns)
         self._live.append(track)
         return track
 

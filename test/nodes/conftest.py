@@ -68,6 +68,22 @@ def model_of_each_system(request, tmp_path_factory) -> Path:
     return untrained(tmp_path_factory.mktemp("model") / f"{request.param}.safetensors", request.param)
 
 
+@pytest.fixture
+def open_stand(capfd):
+    """Starts one of the lifecycle nodes in this process."""
+    from node_stand import Stand  # wants ROS
+
+    stands = []
+
+    def opened(name, **parameters):
+        stands.append(Stand(name, capfd, **parameters))
+        return stands[-1]
+
+    yield opened
+    for stand in stands:
+        stand.close()
+
+
 @pytest.fixture(
     params=[
         "up",

@@ -91,7 +91,7 @@ def test_a_sound_is_reported_until_its_end_and_its_waveform_comes_whole(stage):
     stage.play()
     stage.wait(lambda: len(events) == N_WINDOWS and chunks and chunks[-1].event.ended)
     [(k, end)] = [(k, event) for k, array in enumerate(events) for event in array.ended]
-    assert (end.id, end.ended, end.unknown) == (1, True, False)
+    assert (end.id % 1000, end.ended, end.unknown) == (1, True, False)
     assert [event.ended for array in events for event in array.events] == [
         at >= k for at, array in enumerate(events) for _ in array.events]
     assert [chunk.sequence for chunk in chunks] == list(range(len(chunks)))

@@ -165,6 +165,19 @@ def test_a_hostile_label_names_no_file_elsewhere_and_steers_no_terminal(open_des
     assert "\x1b[2J" not in said
 
 
+def test_sounds_of_a_node_that_was_started_again_are_kept_apart(open_desk, tmp_path):
+    desk = open_desk(end_after=1.0)
+    desk.wait_for_recorder()
+    for k, number in enumerate([1_700_000_000_001, 1_700_000_050_001]):
+        desk.publish_window(k, [sound(number, "dog_bark")], np.full(WINDOW, 0.25 * (k + 1)))
+    said = desk.end()
+    assert "#1 " in said and "#2 " in said
+    for number in (1, 2):
+        samples, _ = soundfile.read(tmp_path / "heard" / "separated" / f"{number}_dog_bark.wav")
+        assert len(samples) == number * WINDOW  # from time 0 of the scene on
+        assert samples[-1] == pytest.approx(0.25 * number, abs=1e-3)
+
+
 def test_a_chunk_that_is_lost_is_said(open_desk):
     desk = open_desk(end_after=1.0)
     desk.wait_for_recorder()

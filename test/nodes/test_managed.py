@@ -1,98 +1,16 @@
 """The lifecycle of the nodes: brought up and down from outside, and what a model cannot be loaded for is answered."""
 
-import threading
-import time
-
 import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from lifecycle_msgs.msg import Transition  # noqa: E402
-from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
+from node_stand import NODES  # noqa: E402
 from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra  # noqa: E402
-from std_srvs.srv import SetBool  # noqa: E402
 
-from seld_overlap_ros.nodes import convert, full_node, gate_node, ssc_node, ssl_node, sss_node  # noqa: E402
+from seld_overlap_ros.nodes import convert, sss_node  # noqa: E402
 
 pytestmark = pytest.mark.ros
-LIMIT_S = 60.0
-NODES = {"full_node": full_node.FullNode, "ssl_node": ssl_node.SslNode, "sss_node": sss_node.SssNode,
-         "gate_node": gate_node.GateNode, "ssc_node": ssc_node.SscNode}
-
-
-class Stand:
-    """One node in a thread of its own, and a node beside it that calls and publishes."""
-
-    def __init__(self, name, capfd, **parameters):
-        words = (word for key, value in parameters.items() for word in ("-p", f"{key}:={value}"))
-        rclpy.init(args=["--ros-args", *words])
-        self.name, self._capfd, self.log = name, capfd, ""
-        self.managed = NODES[name]()
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.managed)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-        self.node = rclpy.create_node("stand")
-        self._own = SingleThreadedExecutor()
-        self._own.add_node(self.node)
-
-    def _spin(self):
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            return
-
-    def wait(self, met):
-        deadline = time.monotonic() + LIMIT_S
-        while not met():
-            assert time.monotonic() < deadline, f"waited in vain; the log says: {self.log}"
-            self._own.spin_once(timeout_sec=0.02)
-            self.log += self._capfd.readouterr().err
-        return True
-
-    def call(self, kind, service, request):
-        client = self.node.create_client(kind, service)
-        self.wait(client.service_is_ready)
-        answer = client.call_async(request)
-        self.wait(answer.done)
-        return answer.result()
-
-    def change(self, transition):
-        request = ChangeState.Request(transition=Transition(id=transition))
-        return self.call(ChangeState, f"{self.name}/change_state", request).success
-
-    def state(self):
-        return self.call(GetState, f"{self.name}/get_state", GetState.Request()).current_state.label
-
-    def enable(self, wanted):
-        return self.call(SetBool, "enable", SetBool.Request(data=wanted))
-
-    def topics(self):
-        """What the node listens to, the topics of every node left out."""
-        return {subscription.topic_name for subscription in self.managed.subscriptions} - {"/parameter_events"}
-
-    def close(self):
-        self._executor.shutdown()
-        self._thread.join(LIMIT_S)
-        self.managed.close()
-        self.managed.destroy_node()
-        self.node.destroy_node()
-        self._own.shutdown()
-        rclpy.shutdown()
-
-
-@pytest.fixture
-def open_stand(capfd):
-    stands = []
-
-    def opened(name, **parameters):
-        stands.append(Stand(name, capfd, **parameters))
-        return stands[-1]
-
-    yield opened
-    for stand in stands:
-        stand.close()
 
 
 @pytest.mark.parametrize("name", NODES)

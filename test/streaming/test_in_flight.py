@@ -33,11 +33,17 @@ def test_a_window_that_comes_through_answers_for_those_before_it():
         flight.send(10 + stamp_ns)
 
 
-def test_lost_windows_are_waited_for_once(monkeypatch):
-    monkeypatch.setattr(in_flight, "LOST_AFTER_S", 0.1)
-    flight = full()
+def test_while_none_comes_back_one_goes_out_now_and_then(monkeypatch):
+    monkeypatch.setattr(in_flight, "LOST_AFTER_S", 0.3)
+    monkeypatch.setattr(in_flight, "PROBE_S", 0.1)
+    flight, start = full(), time.monotonic()
     flight.came_back(77)  # nobody knows it
-    assert not flight.wait()
+    for stamp_ns in range(MOST, 30):
+        assert not flight.wait()
+        flight.send(stamp_ns)
+    passed_s = time.monotonic() - start
+    assert 0.29 + 27 * 0.099 < passed_s < LIMIT_S
+    flight.came_back(29)
     assert flight.wait()
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from seld_overlap_ros.config import FrontEnd, SystemConfig
-from seld_overlap_ros.streaming.tracks import JOIN_S, SECOND, TrackedSound, Tracks
+from seld_overlap_ros.streaming.tracks import IDS_A_SECOND, JOIN_S, SECOND, TrackedSound, Tracks
 
 CONFIG = SystemConfig(labels=("bell", "dog"), front_end=FrontEnd(n_frames=256))
 WINDOW_S = CONFIG.front_end.window_s
 FRAME_S = CONFIG.front_end.hop / CONFIG.front_end.sample_rate
 START_S = 1000.0
 TOLERANCE_S = 2 * FRAME_S
+BEFORE_FIRST = int(START_S) * IDS_A_SECOND  # an id, of the sounds of windows from START_S on
 
 
 @dataclass
@@ -57,7 +58,7 @@ def test_a_sound_keeps_its_id_its_onset_and_its_end(tracks):
         for at in windows(5)
         for sound in hear(tracks, at, source(START_S + at, [(START_S + begin, START_S + end)]))
     ]
-    assert {sound.id for sound in heard} == {1}
+    assert {sound.id for sound in heard} == {BEFORE_FIRST + 1}
     assert heard[-1].onset_ns / SECOND == pytest.approx(START_S + begin, abs=TOLERANCE_S)
     assert heard[-1].duration_ns / SECOND == pytest.approx(end - begin, abs=2 * TOLERANCE_S)
 
@@ -103,7 +104,16 @@ def test_a_sound_that_comes_again_later_is_another(tracks):
     for at in (2.0, 4.0, 6.0):
         assert not hear(tracks, at)
     after = hear(tracks, 8, source(START_S + 8, [(START_S + 9, START_S + 10)]))
-    assert [sound.id for sound in before + after] == [1, 2]
+    assert [sound.id for sound in before + after] == [BEFORE_FIRST + 1, BEFORE_FIRST + 2]
+
+
+def test_who_begins_anew_gives_no_id_again_and_who_hears_the_same_the_same(tracks):
+    sounds = [(START_S + k, START_S + k + 0.3) for k in (0.5, 1.5, 2.5, 3.5)]
+    first = hear(tracks, 0, source(START_S, sounds, 0), source(START_S, sounds, 3))
+    anew = hear(Tracks(CONFIG), 1, source(START_S + 1, sounds, 0), source(START_S + 1, sounds, 3))
+    again = hear(Tracks(CONFIG), 0, source(START_S, sounds, 0), source(START_S, sounds, 3))
+    assert max(sound.id for sound in first) < min(sound.id for sound in anew)
+    assert [sound.id for sound in again] == [sound.id for sound in first]
 
 
 def test_the_scores_are_the_mean_of_the_windows(tracks):
@@ -117,7 +127,7 @@ def test_the_scores_are_the_mean_of_the_windows(tracks):
 def test_stamps_that_go_back_start_anew_with_fresh_ids(tracks):
     before = hear(tracks, 100, source(START_S + 100, [(START_S + 101, START_S + 102)]))
     after = hear(tracks, 0, source(START_S, [(START_S + 1, START_S + 2)]))
-    assert [sound.id for sound in before + after] == [1, 2]
+    assert before[0].id + 1 == after[0].id
     assert after[0].onset_ns / SECOND == pytest.approx(START_S + 1, abs=TOLERANCE_S)
 
 
@@ -148,7 +158,7 @@ def test_the_end_of_a_sound_is_said_once_and_soon(tracks):
     assert [sound.ended for each in said for sound in each["sounds"].values()] == [
         window >= at for window in windows(5) if window + WINDOW_S > 3.0 + 3 * FRAME_S]
     [last] = said[windows(5).index(at)]["ended"].values()
-    assert (last.id, last.ended) == (1, True)
+    assert (last.id, last.ended) == (BEFORE_FIRST + 1, True)
     assert last.duration_ns / SECOND == pytest.approx(2.5, abs=2 * TOLERANCE_S)
 
 
@@ -156,7 +166,7 @@ def test_a_sound_that_is_no_longer_heard_has_ended_too(tracks):
     said = run(tracks, [0.0], (1.0, 9.0)) + [{"sounds": hear(tracks, at), "ended": tracks.ended} for at in (0.5, 1.0)]
     assert [len(each["ended"]) for each in said] == [0, 0, 1]
     [last] = tracks.ended
-    assert (last.id, last.ended, len(last.samples)) == (1, True, 0)
+    assert (last.id, last.ended, len(last.samples)) == (BEFORE_FIRST + 1, True, 0)
     assert (last.onset_ns + last.duration_ns) / SECOND == pytest.approx(START_S + WINDOW_S, abs=TOLERANCE_S)
     hear(tracks, 1.5)
     assert tracks.ended == []
@@ -166,23 +176,23 @@ def test_a_sound_that_was_missed_in_one_window_goes_on(tracks):
     run(tracks, [0.0], (1.0, 9.0))
     assert hear(tracks, 0.5) == [] and tracks.ended == []
     [again] = run(tracks, [1.0], (1.0, 9.0))
-    assert {known: sound.ended for known, sound in again["sounds"].items()} == {1: False}
+    assert {known: sound.ended for known, sound in again["sounds"].items()} == {BEFORE_FIRST + 1: False}
 
 
 def test_an_end_that_was_none_is_taken_back_and_said_again(tracks):
     [first] = run(tracks, [0.0], (1.0, 3.0))
     [second] = run(tracks, [2.0], (1.0, 9.0))
-    assert list(first["ended"]) == [1] and not second["ended"]
-    assert {known: sound.ended for known, sound in second["sounds"].items()} == {1: False}
+    assert list(first["ended"]) == [BEFORE_FIRST + 1] and not second["ended"]
+    assert {known: sound.ended for known, sound in second["sounds"].items()} == {BEFORE_FIRST + 1: False}
     hear(tracks, 3.0)
-    assert [sound.id for sound in tracks.ended] == [1]
+    assert [sound.id for sound in tracks.ended] == [BEFORE_FIRST + 1]
 
 
 @pytest.mark.parametrize("jump_s", [-100, 100])
 def test_what_sounded_when_the_stamps_jump_has_ended(tracks, jump_s):
     run(tracks, [0.0], (1.0, 9.0))
     hear(tracks, jump_s)
-    assert [(sound.id, sound.ended) for sound in tracks.ended] == [(1, True)]
+    assert [(sound.id, sound.ended) for sound in tracks.ended] == [(BEFORE_FIRST + 1, True)]
     hear(tracks, jump_s + 0.5)
     assert tracks.ended == []
 
