@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -76,9 +77,10 @@ class Running:
         """Process id of each node that runs."""
         found = {}
         for task in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
-            for child in task.read_text().split():
-                words = Path(f"/proc/{child}/cmdline").read_bytes().decode(errors="replace").split("\0")
-                found |= {word.split(":=")[1]: int(child) for word in words if word.startswith("__node:=")}
+            with suppress(OSError):  # a thread or a process that has just ended
+                for child in task.read_text().split():
+                    words = Path(f"/proc/{child}/cmdline").read_bytes().decode(errors="replace").split("\0")
+                    found |= {word.split(":=")[1]: int(child) for word in words if word.startswith("__node:=")}
         return found
 
     def end(self) -> None:
@@ -140,7 +142,8 @@ def endure(running: Running, node: rclpy.node.Node, heard: Heard, minutes: float
     while PLAYER in (nodes := running.nodes()):
         rclpy.spin_once(node, timeout_sec=0.1)
         if time.time() > next_sample:
-            heard.usage += [(time.time() - began, name, pid, *usage_of(pid)) for name, pid in nodes.items()]
+            with suppress(OSError):
+                heard.usage += [(time.time() - began, name, pid, *usage_of(pid)) for name, pid in nodes.items()]
             next_sample += SAMPLE_S
         if due and time.time() > due[0][0] and due[0][1] in nodes:
             heard.kills.append((time.time(), due[0][1], nodes))

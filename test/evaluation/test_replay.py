@@ -12,7 +12,7 @@ from rich.console import Console
 
 from seld_overlap_ros.bags.reading import read_bag
 from seld_overlap_ros.bags.scenes import from_scene
-from seld_overlap_ros.bags.writing import write_bag
+from seld_overlap_ros.bags.writing import START_NS, write_bag
 from seld_overlap_ros.evaluation import replay_scores
 from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.evaluation.matching import match
@@ -71,14 +71,14 @@ def test_a_bag_is_heard_as_full_node_does_it(demo, system):
     for start in range(0, samples.shape[1] - 65792 + 1, 16000):
         sources = hearing(samples[:, start : start + 65792], known)
         known = [source.direction for source in sources]
-        sounds = tracks.update(start * 62500, sources)
+        sounds = tracks.update(START_NS + start * 62500, sources)
         expected |= {sound.id: sound for sound in [*sounds, *tracks.ended]}
     got = hear(demo, system, Settings(hop_s=1.0))
     assert got.n_windows == 4 and len(got.events) == len(expected) > 2
     for event in got.events:
         sound = expected[event.id]
         label = None if sound.unknown else system.config.labels[int(sound.class_scores.argmax())]
-        assert (event.label, event.onset_s) == (label, pytest.approx(sound.onset_ns / 1e9, abs=1e-6))
+        assert (event.label, event.onset_s) == (label, pytest.approx((sound.onset_ns - START_NS) / 1e9, abs=1e-6))
         assert event.azimuth == pytest.approx(system.config.azimuths[sound.direction])
 
 

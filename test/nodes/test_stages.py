@@ -1,5 +1,6 @@
 """A node per stage over DDS: they hear what full_node hears, and each may be killed while the others go on."""
 
+import contextlib
 import os
 import re
 import signal
@@ -255,9 +256,10 @@ def children(pid):
     """Process ids of the nodes that a process has started, by node name."""
     found = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            found |= {word.split(b":=")[1].decode(): int(child) for word in words if word.startswith(b"__node:=")}
+        with contextlib.suppress(OSError):  # a thread or a process that has just ended
+            for child in (task / "children").read_text().split():
+                words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+                found |= {word.split(b":=")[1].decode(): int(child) for word in words if word.startswith(b"__node:=")}
     return found
 
 
