@@ -175,7 +175,7 @@ def _doubtful(seen: Snapshot) -> Verdict | None:
 
 
 def _worst(seen: Snapshot, level: int, *subjects: str) -> Verdict | None:
-    for subject in subjects or ("state", "audio", "windows"):
+    for subject in subjects or ("state", "audio", "channel order", "windows"):
         for node, told in _all_told(seen, subject):
             if told.level >= level:
                 return Verdict(f"{node}: {told.sentence}")

@@ -9,6 +9,7 @@ from rclpy.parameter import Parameter
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.nodes.audio_input import AudioInput
 from seld_overlap_ros.nodes.managed import ManagedNode
+from seld_overlap_ros.streaming.channel_order import ChannelOrder
 from seld_overlap_ros.streaming.health import Work
 from seld_overlap_ros.streaming.stream import Window
 from seld_overlap_ros.streaming.worker import Worker
@@ -29,7 +30,8 @@ class Listener:
     ) -> None:
         self._node, self._why_dropped = node, why_dropped
         self.work = Work(config.front_end.window_s, lambda: node.get_clock().now().nanoseconds)
-        self._worker: Worker[tuple[Window, str]] = Worker(lambda item: handle(*item), self._dropped, node.crash)
+        self._handle, self._order = handle, ChannelOrder(config)
+        self._worker: Worker[tuple[Window, str]] = Worker(self._hear, self._dropped, node.crash)
         self._input = AudioInput(
             node,
             config.front_end,
@@ -38,7 +40,10 @@ class Listener:
             node.notices,
             self._on_window,
         )
-        node.watched |= {"audio": self._input.status, "windows": self.work.status}
+        self._watched = {
+            "audio": self._input.status, "channel order": self._order.status, "windows": self.work.status
+        }
+        node.watched |= self._watched
         node.add_post_set_parameters_callback(self._on_parameters)
 
     @property
@@ -49,7 +54,7 @@ class Listener:
     def close(self) -> None:
         """Listen no more, and end the thread."""
         self._node.remove_post_set_parameters_callback(self._on_parameters)
-        for subject in ("audio", "windows"):
+        for subject in self._watched:
             del self._node.watched[subject]
         self._input.close()
         self._worker.close()
@@ -62,6 +67,10 @@ class Listener:
     def _on_window(self, window: Window, frame_id: str) -> None:
         self.work.came(window.stamp_ns)
         self._worker.put((window, frame_id))
+
+    def _hear(self, item: tuple[Window, str]) -> None:
+        self._handle(*item)
+        self._order.hear(item[0].samples)
 
     def _dropped(self, item: tuple[Window, str]) -> None:
         self.work.dropped()

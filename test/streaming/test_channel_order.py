@@ -1,0 +1,62 @@
+"""Exchanged microphones are found, and right ones left alone: plane waves with known delays."""
+
+import numpy as np
+import pytest
+
+from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.streaming.channel_order import LOOK_EVERY_S, LOOKS, ChannelOrder
+from seld_overlap_ros.streaming.health import OK, WARN
+
+CONFIG = SystemConfig(labels=("a",))
+POSITIONS = np.array(CONFIG.array.positions)[:, :2]
+RATE, N = CONFIG.front_end.sample_rate, CONFIG.front_end.window_samples
+
+
+def wave(azimuth, rng, noise=0.01):
+    """White noise from far away, as each microphone hears it."""
+    ahead = POSITIONS @ [np.cos(azimuth), np.sin(azimuth)] / 343.0
+    hz = np.fft.rfftfreq(N, 1 / RATE)
+    spectrum = np.fft.rfft(rng.normal(0, 0.1, N)) * np.exp(2j * np.pi * hz * ahead[:, None])
+    return (np.fft.irfft(spectrum, N) + rng.normal(0, noise, (len(ahead), N))).astype(np.float32)
+
+
+def listen(order, n=LOOKS, noise=0.01):
+    """A verdict on n windows, each with a wave from somewhere else."""
+    rng = np.random.default_rng(1)
+    heard = ChannelOrder(CONFIG, clock=lambda: np.inf)
+    for azimuth in rng.uniform(-np.pi, np.pi, n):
+        heard.hear(wave(azimuth, rng, noise)[order])
+    return heard
+
+
+@pytest.mark.parametrize("pair", [(0, 1), (2, 6), (3, 7)])
+def test_two_exchanged_microphones_are_named(pair):
+    order = np.arange(8)
+    order[list(pair)] = pair[::-1]
+    heard = listen(order)
+    assert heard.exchanged == pair
+    status = heard.status()
+    assert status.level == WARN
+    assert f"microphones {pair[0]} and {pair[1]} seem exchanged" in status.sentence
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.1, 10.0])  # up to noise of the microphones' own alone
+def test_right_ones_are_left_alone(noise):
+    assert listen(np.arange(8), noise=noise).status().level == OK
+
+
+def test_there_is_no_verdict_before_some_looks():
+    assert listen([1, 0, *range(2, 8)], LOOKS - 1).exchanged is None
+
+
+def test_looks_are_few_and_pass_over_a_dead_microphone():
+    now = [0.0]
+    heard = ChannelOrder(CONFIG, clock=lambda: now[0])
+    window = wave(0.3, np.random.default_rng(0))
+    heard.hear(window)
+    heard.hear(window)
+    assert heard.status().values["looks"] == "1"
+    now[0] += LOOK_EVERY_S
+    window[3] = 0
+    heard.hear(window)
+    assert heard.status().values["looks"] == "1"
