@@ -11,6 +11,7 @@ import typer
 
 from seld_overlap_ros.cli_bag import bag_app, evaluate
 from seld_overlap_ros.cli_data import DataFolder, RecipeName, bar, data_app, shipped
+from seld_overlap_ros.models.engine import AUTO, ENGINES
 
 # Read when torch is imported: threads that spin while they wait stand in each other's way on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -29,7 +30,7 @@ class Sentences(typer.core.TyperGroup):
 
 
 Limit = Annotated[Optional[int], typer.Option(min=1, help="Only the first so many mixtures, for a quick trial.")]
-Batch = Annotated[int, typer.Option(min=1, help="Mixtures that go through the networks together.")]
+EngineName = Annotated[str, typer.Option(help=f"What computes the networks: one of {', '.join(ENGINES)}.")]
 
 app = typer.Typer(cls=Sentences, no_args_is_help=True, add_completion=False, help=__doc__.split(".")[0] + ".")
 app.add_typer(data_app, name="data")
@@ -144,18 +145,18 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and 
 @app.command()
 def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a file.")] = "overlap",
           mixtures: Annotated[Path, typer.Option(help="Stored mixtures.")] = Path("data/mixtures/test"),
-          limit: Limit = None, batch: Batch = 8) -> None:
+          limit: Limit = None, engine: EngineName = AUTO) -> None:
     """Score a model on stored mixtures: the paper's count, and what lies behind it, as JSON."""
     from seld_overlap_ros.evaluation.outcomes import evaluate, piece
     from seld_overlap_ros.evaluation.scores import all_scores
     from seld_overlap_ros.memory import keep_freed_memory
-    from seld_overlap_ros.models.checkpoint import load_model
+    from seld_overlap_ros.models.engine import load_engine
     from seld_overlap_ros.simulation.store import MixtureStore
 
     keep_freed_memory()
-    system = load_model(model)
-    outcomes = evaluate(system, piece(MixtureStore.load(mixtures), 0, limit), batch, bar("mixtures"))
-    typer.echo(json.dumps(all_scores(outcomes, system.config.azimuths, system.config.front_end.window_s), indent=2))
+    loaded = load_engine(model, engine)
+    outcomes = evaluate(loaded, piece(MixtureStore.load(mixtures), 0, limit), bar("mixtures"))
+    typer.echo(json.dumps(all_scores(outcomes, loaded.config.azimuths, loaded.config.front_end.window_s), indent=2))
 
 
 @app.command()
@@ -165,7 +166,7 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
                help="Name of a shipped model, or a file; may be repeated. All shipped ones if no --runs.")] = None,
            folder: DataFolder = Path("data"),
            mixtures: Annotated[Path, typer.Option(help="Stored mixtures, val and test.")] = Path("data/mixtures"),
-           limit: Limit = None, batch: Batch = 8,
+           limit: Limit = None, engine: EngineName = AUTO,
            out: Annotated[Path, typer.Option(help="Folder for results.json, results.md and its pictures.")] = Path(
                "data/table1")) -> None:
     """Evaluate the paper's four systems, and any beside them; started again, it goes on where it was."""
@@ -176,7 +177,7 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
 
     keep_freed_memory()
     found, exam = find_runs(runs or [], model or []), load_exam(mixtures, folder / "rooms" / "test", limit)
-    write_results(evaluate_all(found, exam, folder / "table1" / "outcomes", batch, bar), out)
+    write_results(evaluate_all(found, exam, folder / "table1" / "outcomes", engine, bar), out)
     typer.echo((out / "results.md").read_text(encoding="utf-8"))
 
 

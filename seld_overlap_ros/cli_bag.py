@@ -10,6 +10,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from seld_overlap_ros.models.engine import AUTO, ENGINES
+
 bag_app = typer.Typer(no_args_is_help=True, help="Rosbags with ground truth, from scenes, mixtures and recordings.")
 
 Out = Annotated[Path, typer.Argument(help="Folder of the bag, which must not be there yet.")]
@@ -67,6 +69,7 @@ def evaluate(
     class_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
     fail_under: Annotated[Optional[list[str]], typer.Option(
         help="Exit code 1 where a system scores less, such as f20=0.6, found, named or lr; may be repeated.")] = None,
+    engine: Annotated[str, typer.Option(help=f"What computes the networks: one of {', '.join(ENGINES)}.")] = AUTO,
     out: Annotated[Path, typer.Option(help="JSON file for scores and all that was heard.")] = Path("evaluation.json"),
 ) -> None:
     """Score systems on bags, offline: as full_node would hear them, faster than real time. Exit code 2 for bad bags."""
@@ -75,12 +78,12 @@ def evaluate(
     from seld_overlap_ros.bags.reading import read_bag
     from seld_overlap_ros.evaluation.replay import Settings
     from seld_overlap_ros.evaluation.replay_scores import evaluate, read_limits, shortfalls, tables
-    from seld_overlap_ros.models.checkpoint import load_model
+    from seld_overlap_ros.models.engine import load_engine
 
     limits, names = read_limits(fail_under or []), list(dict.fromkeys(systems or ["overlap"]))
     given = {"hop_s": hop, "direction_threshold": direction_threshold, "class_threshold": class_threshold}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    loaded = {name: load_model(name) for name in names}
+    loaded = {name: load_engine(name, engine) for name in names}
     opened, refused = _each(read_bag, bags)
     with _progress(sum(bag.n_chunks for bag in opened) * len(loaded)) as tick:
         result = evaluate(opened, loaded, settings, tick)

@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 
 SYSTEMS = ("cascade", "ssl_sss", "sss_ssc", "overlap", "one_sss")  # the last one is for comparison only
+# Systems whose SSS learnt from SSL's own score; the others were trained on, and get, a hard 1 (query rule).
+SOFT_DIRECTION = ("ssl_sss", "overlap", "one_sss")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,16 @@ class SystemConfig:
             raise ValueError(f"width must lie in (0, 4], got {self.width}")
         if len(self.azimuths) < 2:
             raise ValueError("azimuths: at least two directions are needed")
+
+    @property
+    def n_sss(self) -> int:
+        """SSS networks of the system: two meet in the gate."""
+        return 2 if self.system == "overlap" else 1
+
+    @property
+    def n_features(self) -> int:
+        """Planes that the networks see: 2M - 1."""
+        return 2 * self.array.n_microphones - 1
 
     @property
     def azimuth_resolution(self) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from seld_overlap_ros.models.engine import AUTO, ENGINES
 from seld_overlap_ros.streaming.pcm import RATES, SAMPLE_FORMATS
 
 Value = str | int | float | bool
@@ -167,7 +168,6 @@ SAMPLE_FORMAT = Parameter(
     "S16LE",
     f"Format of the samples to send, and of audio that does not say its own: one of {', '.join(SAMPLE_FORMATS)}.",
 )
-AUTO = "auto"
 AUDIO_TYPES = (AUTO, "AudioDataStamped", "AudioData", "AudioStamped", "AudioFrame", "HarkWave", "RawAudio")
 AUDIO_INPUT = (  # of every node that listens to audio
     FRAME_ID,
@@ -196,6 +196,9 @@ AUTOSTART = Parameter(
     "autostart", True, "Whether the node configures and activates itself, or waits for others to do it (lifecycle)."
 )
 MODEL = Parameter("model", "overlap", "Name of a shipped model, or path of a .safetensors file.")
+ENGINE = Parameter(
+    "engine", AUTO, f"What computes the networks: one of {', '.join(ENGINES)}; auto: the fastest that is installed."
+)
 LISTENING = (
     Parameter("hop", 0.5, "Time from one analysis window to the next. [s]", 0.05, 4.0, run_time=True),
     Parameter(
@@ -218,15 +221,20 @@ CLASS_THRESHOLD = Parameter(
     run_time=True,
 )
 
-FULL_NODE = NodeKind("full_node", (MODEL, *LISTENING, CLASS_THRESHOLD, AUTOSTART))
-SSL_NODE = NodeKind("ssl_node", (MODEL, *LISTENING, AUTOSTART))
+FULL_NODE = NodeKind("full_node", (MODEL, ENGINE, *LISTENING, CLASS_THRESHOLD, AUTOSTART))
+SSL_NODE = NodeKind("ssl_node", (MODEL, ENGINE, *LISTENING, AUTOSTART))
 SSS_NODE = NodeKind(
     "sss_node",
-    (MODEL, Parameter("number", 0, "Which SSS of the model: 0, or 1 where there are two and a gate.", 0, 1), AUTOSTART),
+    (
+        MODEL,
+        ENGINE,
+        Parameter("number", 0, "Which SSS of the model: 0, or 1 where there are two and a gate.", 0, 1),
+        AUTOSTART,
+    ),
 )
 SSS_NODES = tuple(replace(SSS_NODE, name=f"sss_node_{n}", executable="sss_node", fixed={"number": n}) for n in (0, 1))
 GATE_NODE = NodeKind("gate_node", (AUTOSTART,))
-SSC_NODE = NodeKind("ssc_node", (MODEL, CLASS_THRESHOLD, FRAME_ID, AUTOSTART))
+SSC_NODE = NodeKind("ssc_node", (MODEL, ENGINE, CLASS_THRESHOLD, FRAME_ID, AUTOSTART))
 
 SCENE_PLAYER = NodeKind(
     "scene_player",

@@ -9,12 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.config import SOFT_DIRECTION, SystemConfig
 from seld_overlap_ros.dsp.features import analyse, resynthesise
-from seld_overlap_ros.models.gate import gate, gate_weights
-from seld_overlap_ros.models.system import System
+from seld_overlap_ros.models.engine import Engine
 
 KEPT_ODDS = 0.5  # a direction heard in the window before needs this share of the odds p / (1 - p) of a new one
 
@@ -76,83 +74,88 @@ def kept_threshold(threshold: float) -> float:
 
 
 def query_set(
-    direction_prob: torch.Tensor, threshold: float, always_strongest: bool, known: Collection[int] = ()
-) -> torch.Tensor:
+    direction_prob: np.ndarray, threshold: float, always_strongest: bool, known: Collection[int] = ()
+) -> np.ndarray:
     """Directions to ask (K,) by probability (D,), strongest first: {d : p_d >= threshold}, and the arg max.
 
     Those in `known`, heard in the window before, are asked from `kept_threshold` on, so that a score that wavers
     about the threshold does not cut a sound into pieces.
     """
-    needed = torch.full_like(direction_prob, threshold)
+    needed = np.full(len(direction_prob), threshold, np.float32)
     needed[list(known)] = kept_threshold(threshold)
-    order = direction_prob.argsort(descending=True)
+    order = np.argsort(-direction_prob, kind="stable")
     chosen = direction_prob[order] >= needed[order]
     if always_strongest:
         chosen[0] = True
     return order[chosen]
 
 
-@torch.inference_mode()
+def query_gains(config: SystemConfig, direction_prob: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """The query rule: g e_q (K, D) from probabilities (D,) and indices q (K,); g = p_q, or 1 for a hard map."""
+    gains = np.zeros((len(directions), len(direction_prob)), np.float32)
+    soft = config.system in SOFT_DIRECTION
+    gains[np.arange(len(directions)), directions] = direction_prob[directions] if soft else 1
+    return gains
+
+
 def localize(
-    system: System,
+    engine: Engine,
     features: np.ndarray,
     threshold: float,
     always_strongest: bool = False,
     known: Collection[int] = (),
 ) -> Activity:
     """SSL: features (2M-1, F, T) -> where something sounds. For the rest see `query_set`."""
-    prob = system.localize(torch.from_numpy(features)[None])[0]  # (D,)
-    return Activity(prob.numpy(), query_set(prob, threshold, always_strongest, known).numpy())
+    prob = engine.localize(features)  # (D,)
+    return Activity(prob, query_set(prob, threshold, always_strongest, known))
 
 
-@torch.inference_mode()
-def separate(system: System, number: int, features: np.ndarray, activity: Activity) -> Spectra:
-    """SSS: features (2M-1, F, T) -> what SSS `number` of the system separates, all asked directions in one batch."""
-    asked = torch.from_numpy(activity.directions)  # (K,)
-    scores = activity.scores[activity.directions]
-    if not len(asked):
-        front_end = system.config.front_end
-        return Spectra(activity.directions, scores, np.zeros((0, front_end.n_bins, front_end.n_frames), np.float32))
-    x = torch.from_numpy(features).expand(len(asked), -1, -1, -1)  # (K, 2M-1, F, T)
-    gain = system.query(torch.from_numpy(activity.scores).expand(len(asked), -1), asked)  # (K, D)
-    return Spectra(activity.directions, scores, system.sss[number](x, gain).numpy())
+def separate(engine: Engine, features: np.ndarray, activity: Activity, number: int | None = None) -> Spectra:
+    """SSS: features (2M-1, F, T) -> what is separated from all asked directions, in one batch.
+
+    By SSS `number` of the system; without it by all that it has, with what the gate makes of theirs.
+    """
+    asked = activity.directions
+    gains = query_gains(engine.config, activity.scores, asked)
+    return Spectra(asked, activity.scores[asked], engine.separate(features, gains, number))
 
 
-@torch.inference_mode()
+def gate_weights(separated: np.ndarray) -> np.ndarray:
+    """Softmax over the separations, per time-frequency bin: (N, ...) -> (N, ...), summing to 1 over N."""
+    weights = np.exp(separated - separated.max(axis=0))
+    return weights / weights.sum(axis=0)
+
+
 def join(separations: Sequence[Spectra]) -> Spectra:
-    """The gate: what each SSS of a system has separated -> one. That of a single SSS passes as it is.
+    """The gate (paper, Section 3) between the SSS of a system: S = sum_n w_n S_n, w from `gate_weights`.
 
     Raises ValueError if they are of other directions or shapes.
     """
-    first = separations[0]
-    if len(separations) == 1:
-        return first
-    return Spectra(first.directions, first.direction_scores, gate(_stacked(separations)).numpy())
+    first, separated = separations[0], _stacked(separations)  # (N, K, F, T)
+    return Spectra(first.directions, first.direction_scores, (gate_weights(separated) * separated).sum(axis=0))
 
 
-@torch.inference_mode()
 def first_weights(separations: Sequence[Spectra]) -> np.ndarray:
-    """The gate's weights of the first of two separations (K, F, T). Raises ValueError as `join` does."""
-    return gate_weights(_stacked(separations))[:, 0].numpy()
+    """The gate's weights of the first separation (K, F, T). Raises ValueError as `join` does."""
+    return gate_weights(_stacked(separations))[0]
 
 
-def _stacked(separations: Sequence[Spectra]) -> torch.Tensor:
-    """(K, N, F, T)."""
+def _stacked(separations: Sequence[Spectra]) -> np.ndarray:
+    """(N, K, F, T)."""
     first, *others = separations
     for other in others:
         if not np.array_equal(first.directions, other.directions) or first.log_mag.shape != other.log_mag.shape:
             raise ValueError(f"separations of directions {first.directions.tolist()} {first.log_mag.shape} and "
                              f"{other.directions.tolist()} {other.log_mag.shape} do not belong together")
-    return torch.stack([torch.from_numpy(each.log_mag) for each in separations], dim=1)
+    return np.stack([each.log_mag for each in separations])
 
 
-@torch.inference_mode()
-def classify(system: System, mixture: np.ndarray, spectra: Spectra) -> list[HeardSource]:
+def classify(engine: Engine, mixture: np.ndarray, spectra: Spectra) -> list[HeardSource]:
     """SSC and resynthesis: spectrum (F, T) of microphone 0 and what was separated -> the sounds, in that order."""
     if not len(spectra.directions):
         return []
-    scores = torch.softmax(system.ssc(torch.from_numpy(spectra.log_mag)), dim=1).numpy()  # (K, C)
-    waves = resynthesise(spectra.log_mag, mixture, system.config.front_end)  # (K, window_samples)
+    scores = engine.classify(spectra.log_mag)  # (K, C)
+    waves = resynthesise(spectra.log_mag, mixture, engine.config.front_end)  # (K, window_samples)
     return [
         HeardSource(int(q), float(spectra.direction_scores[k]), scores[k], spectra.log_mag[k], waves[k])
         for k, q in enumerate(spectra.directions)
@@ -166,9 +169,9 @@ class Hearing:
     that are known to hold a sound. A robot also hears nothing at times: without it, quiet windows give no sound.
     """
 
-    def __init__(self, system: System, direction_threshold: float = 0.5, always_strongest: bool = False) -> None:
-        self.system = system.eval()
-        self.config = system.config
+    def __init__(self, engine: Engine, direction_threshold: float = 0.5, always_strongest: bool = False) -> None:
+        self.engine = engine
+        self.config = engine.config
         self.direction_threshold = direction_threshold
         self.always_strongest = always_strongest
 
@@ -182,8 +185,6 @@ class Hearing:
         if is_silent(samples):
             return []
         features, mixture = analyse(samples, self.config.front_end)
-        activity = localize(self.system, features, self.direction_threshold, self.always_strongest, known)
-        if not len(activity.directions):
-            return []
-        separations = [separate(self.system, n, features, activity) for n in range(len(self.system.sss))]
-        return classify(self.system, mixture, join(separations))
+        activity = localize(self.engine, features, self.direction_threshold, self.always_strongest, known)
+        spectra = separate(self.engine, features, activity)
+        return classify(self.engine, mixture, spectra)

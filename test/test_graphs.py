@@ -45,7 +45,7 @@ def test_only_what_is_given_is_set_and_in_every_node_that_has_it():
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"hoop": "1"}, "no argument hoop here; there are namespace, params_file, system, model, hop"),
+        ({"hoop": "1"}, "no argument hoop here; there are namespace, params_file, system, model, engine, hop"),
         ({"hop": "soon"}, "hop must be a number, got 'soon': write for example hop:=0.5"),
         ({"hop": "nan"}, r"hop must lie in \[0.05, 4\], got nan"),
         ({"channels": "2.5"}, "channels must be a whole number"),

@@ -1,8 +1,8 @@
 """How a system fares on stored mixtures, source by source, as arrays that every score is counted from.
 
-Several mixtures go through the networks at once; what comes out is what `Hearing` with `always_strongest` says of each.
-Beside it stand two answers that show what is lost where: the class when the true direction is asked (oracle, g = 1),
-and the class of the clean source alone, which is the ceiling of any separation.
+What comes out is what `Hearing` with `always_strongest` says of each. Beside it stand two answers that show what is
+lost where: the class when the true direction is asked (oracle, g = 1), and the class of the clean source alone, which
+is the ceiling of any separation.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from torch import Tensor
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
 
 from seld_overlap_ros.config import FrontEnd, SystemConfig
 from seld_overlap_ros.dsp.features import input_features, log_magnitude, resynthesise
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.evaluation.capi import capi_sdri
-from seld_overlap_ros.hearing import query_set
-from seld_overlap_ros.models.system import System
+from seld_overlap_ros.hearing import is_silent, query_gains, query_set
+from seld_overlap_ros.models.engine import Engine
 from seld_overlap_ros.simulation.mixture import Scene
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.streaming.tracks import FLOOR_DB, RANGE_DB, frame_levels
@@ -136,33 +135,29 @@ def _near(a: tuple, b: tuple) -> bool:
     return np.shape(a) == np.shape(b) and np.allclose(a, b, atol=1e-6)
 
 
-def evaluate(system: System, store: MixtureStore, batch: int = 8, track: Track = iter) -> Outcomes:
-    """Outcomes of every mixture of a store, `batch` mixtures at a time. Raises ValueError if they do not fit.
+def evaluate(engine: Engine, store: MixtureStore, track: Track = iter) -> Outcomes:
+    """Outcomes of every mixture of a store. Raises ValueError if they do not fit.
 
-    `track` wraps the iterable of batches (progress bars).
+    `track` wraps the iterable of mixtures' numbers (progress bars).
     """
-    check_fit(system.config, store)
-    system = system.eval().to(memory_format=torch.channels_last)  # SSL and SSC take half the time
-    starts = range(0, len(store), batch)
-    return concatenate(_evaluate([store[i] for i in range(start, min(start + batch, len(store)))], system, batch)
-                       for start in track(starts))
+    check_fit(engine.config, store)
+    return concatenate(_evaluate(store[index], engine) for index in track(range(len(store))))
 
 
-def evaluate_saved(system: System, model_key: str, store: MixtureStore, folder: Path, batch: int = 8,
-                   track: Track = iter) -> Outcomes:
+def evaluate_saved(engine: Engine, model_key: str, store: MixtureStore, folder: Path, track: Track = iter) -> Outcomes:
     """As `evaluate`, but outcomes in `folder` are taken from there, and new ones are kept there part by part.
 
     `model_key` names the system's weights (SHA-256). `track` wraps the iterable of parts (progress bars).
     """
-    check_fit(system.config, store)
+    check_fit(engine.config, store)
     outcomes = []
     for first in track(range(0, len(store), PART)):
         part = piece(store, first, first + PART)
-        path = folder / f"{_key(model_key, part)}.npz"
+        path = folder / f"{_key([model_key, engine.title], part)}.npz"
         try:
             outcomes.append(Outcomes.load(path))
         except (ValueError, OSError, KeyError):  # not there yet, or cut off
-            outcomes.append(evaluate(system, part, batch))
+            outcomes.append(evaluate(engine, part))
             outcomes[-1].save(path)
     return concatenate(outcomes)
 
@@ -173,42 +168,40 @@ def piece(store: MixtureStore, first: int, end: int | None) -> MixtureStore:
                    stems=store.stems[first:end])
 
 
-def _key(model_key: str, part: MixtureStore) -> str:
-    """What the outcomes depend on: the model, the truth, and (of one mixture, to be quick) the samples."""
-    about = [KIND, THRESHOLD, model_key, asdict(part.array), part.azimuths, part.truth]
+def _key(heard_by: list[str], part: MixtureStore) -> str:
+    """What the outcomes depend on: the model and its engine, the truth, and (of one mixture, to be quick) the samples.
+    """
+    about = [KIND, THRESHOLD, *heard_by, asdict(part.array), part.azimuths, part.truth]
     digest = hashlib.sha256(json.dumps(about).encode())
     digest.update(np.ascontiguousarray(part.mixtures[0]))
     digest.update(np.ascontiguousarray(part.stems[0]))
     return digest.hexdigest()[:32]
 
 
-@torch.inference_mode()
-def _evaluate(scenes: list[Scene], system: System, batch: int) -> Outcomes:
-    """Outcomes of B mixtures. Q queries are asked, S sources are true."""
-    front_end = system.config.front_end
-    spectrum = stft(np.stack([scene.mixture for scene in scenes]), front_end)  # (B, M, F, T)
-    x = torch.from_numpy(input_features(spectrum))  # (B, 2M-1, F, T)
-    truth = _truth(scenes, system.config.labels)
-    prob = system.localize(x)  # (B, D)
-    owner, direction = _queries(prob, scenes)  # (Q,)
-    gain = system.query(prob[owner], direction)  # (Q, D)
-    certain = torch.eye(prob.shape[1])[truth["direction"]]  # (S, D), g = 1
-    queries = torch.cat([owner, torch.from_numpy(truth["mixture"])]), torch.cat([gain, certain])
-    separated, classes = _answer(system, x, *queries, batch)
-    separated, classes, given = separated[: len(owner)], classes[: len(owner)], classes[len(owner) :]  # (Q, ...), (S,)
-    waves = resynthesise(separated.numpy(), spectrum[owner, 0], front_end)  # (Q, n)
-    said, heard_s = np.full(prob.shape, NOT_ASKED), np.zeros((*prob.shape, 2))
-    said[owner, direction] = classes
-    heard_s[owner, direction] = [sounding_s(log_mag, front_end) for log_mag in separated.numpy()]
+def _evaluate(scene: Scene, engine: Engine) -> Outcomes:
+    """Outcomes of one mixture. Q queries are asked, S sources are true."""
+    config = engine.config
+    spectrum = stft(scene.mixture, config.front_end)  # (M, F, T)
+    features = input_features(spectrum)  # (2M-1, F, T)
+    truth = _truth(scene, config.labels)
+    prob = engine.localize(features)  # (D,)
+    asked = query_set(prob, THRESHOLD, always_strongest=True)[: 0 if is_silent(scene.mixture) else None]  # (Q,)
+    certain = np.eye(len(prob), dtype=np.float32)[truth["direction"]]  # (S, D), g = 1
+    separated, classes = _answer(engine, features, np.concatenate([query_gains(config, prob, asked), certain]))
+    separated, classes, given = separated[: len(asked)], classes[: len(asked)], classes[len(asked) :]
+    waves = resynthesise(separated, spectrum[0], config.front_end)  # (Q, n)
+    said, heard_s = np.full((1, len(prob)), NOT_ASKED), np.zeros((1, len(prob), 2))
+    said[0, asked] = classes
+    heard_s[0, asked] = np.array([sounding_s(log_mag, config.front_end) for log_mag in separated]).reshape(-1, 2)
     return Outcomes(
         **truth,
         said_given_direction=given,
-        said_clean=_clean_classes(system, scenes, batch),
-        si_sdri=_gains(scenes, truth, owner.tolist(), direction.tolist(), waves),
-        room=np.array([scene.room for scene in scenes]),
+        said_clean=engine.classify(log_magnitude(stft(scene.stems, config.front_end))).argmax(axis=1),
+        si_sdri=_gains(scene, dict(zip(asked.tolist(), waves, strict=True))),
+        room=np.array([scene.room]),
         said=said,
         heard_s=heard_s,
-        capi_sdri=_capi(scenes, truth, owner.numpy(), classes, waves),
+        capi_sdri=np.array([capi_sdri(scene.stems, truth["label"], waves, classes, scene.mixture[0])]),
     )
 
 
@@ -222,62 +215,33 @@ def sounding_s(log_mag: np.ndarray, front_end: FrontEnd) -> tuple[float, float]:
     return active[0] * hop_s, (active[-1] + 2) * hop_s  # a frame is two hops long
 
 
-def _truth(scenes: list[Scene], labels: Sequence[str]) -> dict[str, np.ndarray]:
+def _truth(scene: Scene, labels: Sequence[str]) -> dict[str, np.ndarray]:
     """What is true of each source: the fields of `Outcomes` that say so."""
-    events = [(index, event) for index, scene in enumerate(scenes) for event in scene.events]
+    events = scene.events
     return {
-        "mixture": np.array([index for index, _ in events]),
-        "direction": np.array([event.direction for _, event in events]),
-        "azimuth": np.array([event.azimuth for _, event in events]),
-        "label": np.array([labels.index(event.label) for _, event in events]),
-        "onset_s": np.array([event.onset_s for _, event in events]),
-        "end_s": np.array([event.onset_s + event.duration_s for _, event in events]),
+        "mixture": np.zeros(len(events), int),
+        "direction": np.array([event.direction for event in events], int),
+        "azimuth": np.array([event.azimuth for event in events], float),
+        "label": np.array([labels.index(event.label) for event in events], int),
+        "onset_s": np.array([event.onset_s for event in events], float),
+        "end_s": np.array([event.onset_s + event.duration_s for event in events], float),
     }
 
 
-def _queries(prob: Tensor, scenes: list[Scene]) -> tuple[Tensor, Tensor]:
-    """Which mixture is asked for which direction, (Q,) each, from probabilities (B, D); silence is asked nothing."""
-    asked = [query_set(p, THRESHOLD, always_strongest=True)[: None if np.ptp(scene.mixture) else 0]
-             for p, scene in zip(prob, scenes, strict=True)]
-    owner = torch.repeat_interleave(torch.arange(len(asked)), torch.tensor([len(directions) for directions in asked]))
-    return owner, torch.cat(asked)
-
-
-def _answer(system: System, x: Tensor, owner: Tensor, gain: Tensor, batch: int) -> tuple[Tensor, np.ndarray]:
-    """Features (B, 2M-1, F, T) and queries, a mixture and gains (Q, D) each -> separated (Q, F, T), class said (Q,).
-
-    A query that comes twice is asked once.
+def _answer(engine: Engine, features: np.ndarray, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features (2M-1, F, T) and queries (Q, D) -> separated (Q, F, T), class said (Q,). What comes twice is asked once.
     """
-    queries, asked = torch.cat([owner[:, None].to(gain), gain], dim=1).unique(dim=0, return_inverse=True)
-    separated = [system.separate(x[part[:, 0].long()], part[:, 1:]) for part in queries.split(batch)]
-    classes = [system.ssc(part).argmax(dim=1) for part in separated]
-    return torch.cat(separated)[asked], torch.cat(classes)[asked].numpy()
+    queries, asked = np.unique(gains, axis=0, return_inverse=True)
+    separated = engine.separate(features, queries)
+    return separated[asked], engine.classify(separated).argmax(axis=1)[asked]
 
 
-def _clean_classes(system: System, scenes: list[Scene], batch: int) -> np.ndarray:
-    """Class said of each clean source (S,)."""
-    stems = np.concatenate([scene.stems for scene in scenes])  # (S, n)
-    clean = torch.from_numpy(log_magnitude(stft(stems, system.config.front_end)))  # (S, F, T)
-    return torch.cat([system.ssc(part).argmax(dim=1) for part in clean.split(batch)]).numpy()
-
-
-def _gains(scenes: list[Scene], truth: dict, owner: list[int], direction: list[int], waves: np.ndarray) -> np.ndarray:
-    """SI-SDR improvement of each source (S,) [dB] from the separated signals (Q, n)."""
-    answers = dict(zip(zip(owner, direction, strict=True), waves, strict=True))
-    stems = [stem for scene in scenes for stem in scene.stems]
-    gains = np.full(len(stems), np.nan)
-    for k, (index, asked) in enumerate(zip(truth["mixture"].tolist(), truth["direction"].tolist(), strict=True)):
-        if (index, asked) in answers and stems[k].any():
-            signals = torch.from_numpy(np.stack([answers[index, asked], scenes[index].mixture[0]]))
-            after, before = si_sdr(signals, torch.from_numpy(stems[k]).expand_as(signals))
+def _gains(scene: Scene, waves: Mapping[int, np.ndarray]) -> np.ndarray:
+    """SI-SDR improvement of each source (S,) [dB] from the separated signal of each direction that was asked."""
+    gains = np.full(len(scene.events), np.nan)
+    for k, (event, stem) in enumerate(zip(scene.events, scene.stems, strict=True)):
+        if event.direction in waves and stem.any():
+            signals = torch.from_numpy(np.stack([waves[event.direction], scene.mixture[0]]))
+            after, before = si_sdr(signals, torch.from_numpy(stem).expand_as(signals))
             gains[k] = after - before
     return gains
-
-
-def _capi(scenes: list[Scene], truth: dict, owner: np.ndarray, classes: np.ndarray, waves: np.ndarray) -> np.ndarray:
-    """CAPI-SDRi of each mixture (B,) [dB]."""
-    return np.array([
-        capi_sdri(scene.stems, truth["label"][truth["mixture"] == index], waves[owner == index],
-                  classes[owner == index], scene.mixture[0])
-        for index, scene in enumerate(scenes)
-    ])

@@ -15,7 +15,7 @@ from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.graphs import FULL_NODE
 from seld_overlap_ros.hearing import Hearing
 from seld_overlap_ros.messages import SECOND
-from seld_overlap_ros.models.system import System
+from seld_overlap_ros.models.engine import Engine
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.tracks import TrackedSound, Tracks
 
@@ -42,10 +42,10 @@ class Heard:
     wall_s: float  # that it took; nothing else here depends on the machine
 
 
-def hear(bag: Bag, system: System, settings: Settings, tick: Callable[[], object] = lambda: None) -> Heard:
+def hear(bag: Bag, engine: Engine, settings: Settings, tick: Callable[[], object] = lambda: None) -> Heard:
     """Listen to a whole bag; `tick` is called for each of its chunks."""
-    started, config = time.monotonic(), system.config
-    hearing, tracks = Hearing(system, settings.direction_threshold), Tracks(config, settings.class_threshold)
+    started, config = time.monotonic(), engine.config
+    hearing, tracks = Hearing(engine, settings.direction_threshold), Tracks(config, settings.class_threshold)
     notes: list[str] = []
     notices = Notices(notes.append, clock=lambda: 0.0)  # the first of each kind
     known: list[int] = []  # as in full_node, the directions in which a sound was heard last

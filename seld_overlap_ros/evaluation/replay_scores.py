@@ -25,7 +25,7 @@ from seld_overlap_ros.evaluation.matching import Matching, match
 from seld_overlap_ros.evaluation.replay import Heard, Settings, hear
 from seld_overlap_ros.evaluation.scores import compare, interval95, plain
 from seld_overlap_ros.evaluation.seld import SEGMENT_S, Sounding, in_segments, seld_scores
-from seld_overlap_ros.models.system import System
+from seld_overlap_ros.models.engine import Engine
 
 AZIMUTHS = uniform_azimuths()  # of the directions that true sounds are sorted into [rad]
 LIMITS = ("found", "named", "f20", "lr")  # scores that a build may ask for: more is better
@@ -55,7 +55,7 @@ class Scored:
         return [event.id in right for event in self.bag.events]
 
 
-def evaluate(bags: Sequence[Bag], systems: Mapping[str, System], settings: Settings,
+def evaluate(bags: Sequence[Bag], systems: Mapping[str, Engine], settings: Settings,
              tick: Callable[[], object] = lambda: None) -> dict:
     """Let every system hear every bag -> scores and all that was heard, as plain values for JSON.
 

@@ -23,7 +23,8 @@ from seld_overlap_ros.evaluation.scores import (
     plain,
     recall,
 )
-from seld_overlap_ros.models.checkpoint import find_model, load_model, read_training_record, sha256, shipped_models
+from seld_overlap_ros.models.checkpoint import find_model, read_checkpoint, read_training_record, sha256, shipped_models
+from seld_overlap_ros.models.engine import load_engine
 from seld_overlap_ros.simulation.rooms import RoomBank
 from seld_overlap_ros.simulation.store import MixtureStore
 
@@ -93,18 +94,17 @@ def load_exam(mixtures: Path, rooms: Path, limit: int | None) -> Exam:
     return Exam(piece(val, 0, min(N_COUNT, limit or N_COUNT)), piece(test, 0, limit), t60)
 
 
-def grade(title: str, path: Path, exam: Exam, saved: Path, batch: int, bar: Callable[[str], Track]) -> Grade:
+def grade(title: str, path: Path, exam: Exam, saved: Path, engine: str, bar: Callable[[str], Track]) -> Grade:
     """Evaluate one model, or take what `saved` has of it. `bar` makes a progress bar with a title."""
-    system, key = load_model(path), sha256(path)
-    val = evaluate_saved(system, key, exam.val, saved, batch, bar(f"{title}, val"))
-    test = evaluate_saved(system, key, exam.test, saved, batch, bar(f"{title}, test"))
-    parameters = sum(parameter.numel() for parameter in system.parameters())
-    return Grade(system.config, parameters, read_training_record(path), val, test)
+    loaded, key = load_engine(path, engine), sha256(path)
+    val = evaluate_saved(loaded, key, exam.val, saved, bar(f"{title}, val"))
+    test = evaluate_saved(loaded, key, exam.test, saved, bar(f"{title}, test"))
+    return Grade(loaded.config, read_checkpoint(path).n_parameters, read_training_record(path), val, test)
 
 
-def table1(runs: Sequence[Run], exam: Exam, saved: Path, batch: int, bar: Callable[[str], Track]) -> dict:
-    """The whole of `results.json`: plain values."""
-    graded = [{name: grade(f"{run.name} {name}", path, exam, saved, batch, bar) for name, path in run.models.items()}
+def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Callable[[str], Track]) -> dict:
+    """The whole of `results.json`: plain values. `engine`: one of models.engine.ENGINES."""
+    graded = [{name: grade(f"{run.name} {name}", path, exam, saved, engine, bar) for name, path in run.models.items()}
               for run in runs]
     seeds = [seed_results(run.name, grades, exam.t60) for run, grades in zip(runs, graded, strict=True)]
     return plain({

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-CLASSIFIER_CHANNELS = (64, 64, 128, 128, 256, 256, 512, 512)  # paper scale P
-HIDDEN = 1024
+from seld_overlap_ros.models.layout import CLASSIFIER_CHANNELS, CLASSIFIER_HIDDEN, scaled
+
 DROPOUT = 0.3
-
-
-def scaled(channels: int, width: float) -> int:
-    """Channel count at a width factor; at least 1."""
-    return max(1, round(channels * width))
 
 
 def conv_classifier(n_in: int, n_out: int, width: float) -> nn.Sequential:
@@ -21,6 +16,6 @@ def conv_classifier(n_in: int, n_out: int, width: float) -> nn.Sequential:
         n_next = scaled(channels, width)
         layers += [nn.Conv2d(n_in, n_next, 3, padding=1), nn.BatchNorm2d(n_next), nn.ReLU(), nn.MaxPool2d(2)]
         n_in = n_next
-    hidden = scaled(HIDDEN, width)
+    hidden = scaled(CLASSIFIER_HIDDEN, width)
     layers += [nn.Flatten(), nn.Linear(n_in, hidden), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(hidden, n_out)]
     return nn.Sequential(*layers)

@@ -1,7 +1,8 @@
 """One file carries a system: weights, configuration, labels, array, and how it was trained. Nothing is unpickled.
 
 What a file claims is held against what it has before anything is built from it, so that a strange, truncated or
-tampered file is refused in one sentence, and takes no more memory than its own size.
+tampered file is refused in one sentence, and takes no more memory than its own size. No torch in here: system.py
+writes such files, and every engine reads them through here.
 """
 
 from __future__ import annotations
@@ -10,50 +11,46 @@ import hashlib
 import json
 import math
 import struct
+from collections.abc import Collection
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-import torch
+import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from seld_overlap_ros.config import SystemConfig
-from seld_overlap_ros.models.system import System
+from seld_overlap_ros.dsp.mel import mel_filters
+from seld_overlap_ros.models.layout import COUNTER, Shapes, network_names, shapes
 
 FORMAT = "seld_overlap/1"
 SUFFIX = ".safetensors"
 SHA256SUMS = "SHA256SUMS"  # beside the shipped weights, as `sha256sum *.safetensors` writes it
 MAX_HEADER = 2**22  # bytes: configuration, training record and the list of tensors; 30 kB is usual
 PLANE = (256, 256)  # F and T that the networks are built for
-STORED_AS = {torch.float32: ("F16", "BF16", "F32"), torch.int64: ("I64",)}  # by type in the network
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message says why and what to do."""
 
 
-def save_model(path: Path, system: System, training: dict) -> None:
-    """Write weights, configuration and the training record (plain JSON values) to `path`.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that was looked at and found good: what it is, and weights."""
 
-    Weights are stored as 16-bit floats, half the size at no loss that scores show; `load_model` computes in 32 bits.
-    """
-    tensors = {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
-        for name, tensor in system.state_dict().items()
-    }
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(system.config.to_dict()),
-        "training": json.dumps(training),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata)
+    path: Path
+    config: SystemConfig
+    tensors: dict[str, np.ndarray]  # by name, those of the networks that were asked for; weights float32
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that training finds."""
+        kept = (COUNTER, "running_mean", "running_var")
+        return sum(tensor.size for name, tensor in self.tensors.items() if not name.endswith(kept))
 
 
 def shipped_models() -> list[str]:
-    """Names that `load_model` knows without a path."""
+    """Names that `find_model` knows without a path."""
     return sorted(path.name.removesuffix(SUFFIX) for path in _weights().glob(f"*{SUFFIX}"))
 
 
@@ -87,30 +84,29 @@ def read_training_record(name_or_path: str | Path) -> dict:
     return _decode(path, _open(path).metadata() or {}, "training")
 
 
-def load_model(name_or_path: str | Path) -> System:
-    """The one door to a trained system: a shipped name or a file -> `System` in eval mode. Raises CheckpointError."""
+def read_checkpoint(name_or_path: str | Path, networks: Collection[str] | None = None) -> Checkpoint:
+    """A shipped name or a file -> its configuration and weights, those of `networks` (of layout.network_names) or all.
+
+    Raises CheckpointError. All of the file is held against the configuration, whatever is asked for.
+    """
     path = find_model(name_or_path)
     file = _open(path)
     metadata = file.metadata() or {}
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path.name} is no {FORMAT} checkpoint (format: {metadata.get('format')!r}); "
-                              "save it with seld_overlap_ros.models.checkpoint.save_model")
+                              "save it with seld_overlap_ros.models.system.save_model")
     try:
         config = SystemConfig.from_dict(_decode(path, metadata, "config"))
-        _check_planes(config)
-        with _NoMemory():
-            expected = System(config).state_dict()
+        _check_config(config)
+        expected = shapes(config)
         _check_claims(file, expected)
-        system = System(config)
-        system.load_state_dict({name: _tensor(file, name) for name in expected})
-        if not all(buffer.isfinite().all() for buffer in system.buffers()):
-            raise ValueError("the configuration leads to filters that are no finite numbers")
+        wanted = tuple(f"{name}." for name in (network_names(config) if networks is None else networks))
+        return Checkpoint(path, config, {name: _tensor(file, name) for name in expected if name.startswith(wanted)})
     except CheckpointError:
         raise
-    except (ValueError, ArithmeticError, RuntimeError, SafetensorError) as error:
+    except (ValueError, ArithmeticError, SafetensorError) as error:
         raise CheckpointError(f"{path.name}: weights and configuration do not fit ({str(error).splitlines()[0]}); "
                               "use the file as it was saved") from error
-    return system.eval()
 
 
 def _is_file(path: Path) -> bool:
@@ -118,14 +114,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name that no file can have
         return False
-
-
-class _NoMemory(TorchFunctionMode):
-    """Weights that are made in this context have a shape and no memory. (`torch.device("meta")` takes it from all.)"""
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        """Torch's hook."""
-        return func(*args, **{**(kwargs or {}), **({"device": "meta"} if func is torch.empty else {})})
 
 
 def _weights() -> Path:
@@ -140,7 +128,7 @@ def _open(path: Path) -> safe_open:
         if len(start) == 8 and struct.unpack("<Q", start)[0] > MAX_HEADER:
             raise CheckpointError(f"{path.name} is no whole safetensors file (its header claims more than {MAX_HEADER} "
                                   "bytes); fetch or train it again")
-        return safe_open(path, framework="pt")
+        return safe_open(path, framework="numpy")
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path.name} is no whole safetensors file ({error}); fetch or train it again") from error
 
@@ -156,34 +144,38 @@ def _decode(path: Path, metadata: dict, name: str) -> dict:
     return values
 
 
-def _check_planes(config: SystemConfig) -> None:
-    plane = (config.front_end.n_bins, config.front_end.n_frames)
+def _check_config(config: SystemConfig) -> None:
+    front_end, n_bands = config.front_end, config.mel_bands
+    plane = (front_end.n_bins, front_end.n_frames)
     if plane != PLANE:
         raise ValueError(f"the networks are built for {PLANE} bins and frames, and the front end has {plane}")
-    if config.mel_bands > config.front_end.n_bins:
-        raise ValueError(f"{config.mel_bands} mel bands are more than there are bins")
+    if n_bands > front_end.n_bins:
+        raise ValueError(f"{n_bands} mel bands are more than there are bins")
     if not all(math.isfinite(azimuth) for azimuth in config.azimuths):
         raise ValueError("every azimuth must be a finite number of radians")
+    if n_bands > 0 and not np.isfinite(mel_filters(n_bands, front_end.n_bins, front_end.sample_rate)).all():
+        raise ValueError("the configuration leads to filters that are no finite numbers")
 
 
-def _check_claims(file: safe_open, expected: dict[str, Tensor]) -> None:
+def _check_claims(file: safe_open, expected: Shapes) -> None:
     """Raises ValueError unless the file has just the tensors that the networks need, in their shapes and types."""
     names = set(file.keys())
     if names != set(expected):
         odd = min(names ^ set(expected))
         raise ValueError(f"{odd!r} is {'too much' if odd in names else 'missing'}")
-    for name, tensor in expected.items():
-        stored = file.get_slice(name)
-        if list(stored.get_shape()) != list(tensor.shape) or stored.get_dtype() not in STORED_AS[tensor.dtype]:
+    for name, shape in expected.items():
+        stored, kinds = file.get_slice(name), ("I64",) if name.endswith(COUNTER) else ("F16", "F32")
+        if tuple(stored.get_shape()) != shape or stored.get_dtype() not in kinds:
             raise ValueError(f"{name!r} is {stored.get_dtype()} of shape {stored.get_shape()}, not "
-                             f"{STORED_AS[tensor.dtype][0]} of {list(tensor.shape)}")
+                             f"{kinds[0]} of {list(shape)}")
 
 
-def _tensor(file: safe_open, name: str) -> Tensor:
+def _tensor(file: safe_open, name: str) -> np.ndarray:
     """A tensor with numbers that a network can compute with; those of 16 bits in 32."""
     tensor = file.get_tensor(name)
-    if tensor.is_floating_point():
-        tensor = tensor.float()
-        if not tensor.isfinite().all() or (name.endswith("running_var") and (tensor < 0).any()):
-            raise ValueError(f"{name!r} holds what is no finite number, or a variance below 0")
+    if name.endswith(COUNTER):
+        return tensor
+    tensor = tensor.astype(np.float32)
+    if not np.isfinite(tensor).all() or (name.endswith("running_var") and (tensor < 0).any()):
+        raise ValueError(f"{name!r} holds what is no finite number, or a variance below 0")
     return tensor

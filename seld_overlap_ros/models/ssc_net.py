@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from seld_overlap_ros.dsp.features import FLOOR_DB
-from seld_overlap_ros.models.blocks import conv_classifier, scaled
+from seld_overlap_ros.dsp.mel import mel_filters
+from seld_overlap_ros.models.blocks import conv_classifier
+from seld_overlap_ros.models.layout import MEL_BLOCKS, mel_heights, scaled
 
-MEL_BLOCKS = ((64,), (128,), (256, 256), (512, 512), (1024, 1024))  # channels at width 1, a MaxPool2 after each block
-MEL_LOWEST_HZ = 30.0
 MEL_DROPOUT = 0.4
 
 
@@ -33,9 +33,9 @@ class MelSscNet(nn.Module):
 
     def __init__(self, n_classes: int, width: float, n_bands: int, n_bins: int, sample_rate: int) -> None:
         super().__init__()
-        if n_bands % 2 ** len(MEL_BLOCKS):
-            raise ValueError(f"mel bands must be a multiple of {2 ** len(MEL_BLOCKS)}, got {n_bands}")
-        self.register_buffer("filters", mel_filters(n_bands, n_bins, sample_rate), persistent=False)
+        rows = mel_heights(n_bands)
+        filters = torch.from_numpy(mel_filters(n_bands, n_bins, sample_rate))
+        self.register_buffer("filters", filters, persistent=False)
         layers, n_in = [], 1
         for block in MEL_BLOCKS:
             for channels in block:
@@ -44,8 +44,7 @@ class MelSscNet(nn.Module):
                 n_in = n_next
             layers.append(nn.MaxPool2d(2))
         self.layers = nn.Sequential(*layers)
-        n_features = 2 * n_in * n_bands // 2 ** len(MEL_BLOCKS)
-        self.head = nn.Sequential(nn.Dropout(MEL_DROPOUT), nn.Linear(n_features, n_classes))
+        self.head = nn.Sequential(nn.Dropout(MEL_DROPOUT), nn.Linear(2 * n_in * rows, n_classes))
 
     def forward(self, source: Tensor) -> Tensor:
         """(B, F, T) -> (B, C)."""
@@ -59,18 +58,3 @@ class MelSscNet(nn.Module):
             power = torch.pow(10.0, FLOOR_DB / 10 * (source.float() - 1))
             return torch.log10(self.filters @ power + 10 ** (-FLOOR_DB / 10)) * (10 / FLOOR_DB) + 1
 
-
-def mel_filters(n_bands: int, n_bins: int, sample_rate: int) -> Tensor:
-    """Triangles (bands, F) over the bins below the Nyquist frequency, each of sum 1 (O'Shaughnessy's mel scale)."""
-    def mel(hz: Tensor) -> Tensor:
-        return 2595 * torch.log10(1 + hz / 700)
-
-    ends = torch.linspace(*mel(torch.tensor([MEL_LOWEST_HZ, sample_rate / 2])).tolist(), n_bands + 2)
-    edges = 700 * (10 ** (ends / 2595) - 1)
-    bins = torch.arange(n_bins) * (sample_rate / 2 / n_bins)
-    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    triangles = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clamp(min=0)
-    # where bands are narrower than bins, a band takes the bin nearest to its centre
-    nearest = nn.functional.one_hot((bins - centre).abs().argmin(dim=1), n_bins)
-    triangles = torch.where(triangles.sum(dim=1, keepdim=True) > 0, triangles, nearest)
-    return (triangles / triangles.sum(dim=1, keepdim=True)).float()

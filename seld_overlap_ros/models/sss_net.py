@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seld_overlap_ros.models.blocks import scaled
+from seld_overlap_ros.models.layout import DECODER_CHANNELS, ENCODER_CHANNELS, scaled
 
-ENCODER_CHANNELS = (64, 128, 256, 512, 512, 512)  # paper scale P
-DECODER_CHANNELS = (512, 512, 256, 128, 64)
 DROPOUT = 0.5  # in the first three decoder stages
 
 

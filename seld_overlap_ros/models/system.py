@@ -1,18 +1,21 @@
-"""The union of the networks: the four systems of the paper's Table 1."""
+"""The union of the networks: the four systems of the paper's Table 1, and their checkpoints with torch."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
+from pathlib import Path
+
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.config import SOFT_DIRECTION, SystemConfig
+from seld_overlap_ros.models.checkpoint import FORMAT, read_checkpoint
 from seld_overlap_ros.models.gate import gate
 from seld_overlap_ros.models.ssc_net import MelSscNet, SscNet
 from seld_overlap_ros.models.ssl_net import SslNet
 from seld_overlap_ros.models.sss_net import SssNet
-
-# Systems whose SSS learnt from SSL's own score; the others were trained on, and get, a hard 1 (query rule).
-SOFT_DIRECTION = ("ssl_sss", "overlap", "one_sss")
 
 
 class System(nn.Module):
@@ -22,9 +25,8 @@ class System(nn.Module):
         super().__init__()
         self.config = config
         n_mics, n_dirs, width = config.array.n_microphones, len(config.azimuths), config.width
-        n_sss = 2 if config.system == "overlap" else 1
         self.ssl = SslNet(n_mics, n_dirs, width)
-        self.sss = nn.ModuleList(SssNet(n_mics, n_dirs, width) for _ in range(n_sss))
+        self.sss = nn.ModuleList(SssNet(n_mics, n_dirs, width) for _ in range(config.n_sss))
         n_classes, front_end = len(config.labels), config.front_end
         self.ssc = (
             MelSscNet(n_classes, width, config.mel_bands, front_end.n_bins, front_end.sample_rate)
@@ -51,12 +53,41 @@ class System(nn.Module):
         separated = self.separate(features, self.query(torch.sigmoid(ssl_logits), direction))
         return ssl_logits, separated, self.ssc(separated)
 
-    def keep_only(self, network: str) -> None:
-        """Free all networks but one of `ssl`, `sss.0`, `sss.1` and `ssc`, for a process that runs a single stage."""
-        if network != "ssl":
+
+    def keep_only(self, networks: Collection[str]) -> None:
+        """Free all networks but those of `ssl`, `sss.0`, `sss.1` and `ssc` that are named."""
+        if "ssl" not in networks:
             self.ssl = nn.Identity()
         for n in range(len(self.sss)):
-            if network != f"sss.{n}":
+            if f"sss.{n}" not in networks:
                 self.sss[n] = nn.Identity()
-        if network != "ssc":
+        if "ssc" not in networks:
             self.ssc = nn.Identity()
+
+
+def save_model(path: Path, system: System, training: dict) -> None:
+    """Write weights, configuration and the training record (plain JSON values) to `path`.
+
+    Weights are stored as 16-bit floats, half the size at no loss that scores show; engines read them as 32 bits.
+    """
+    tensors = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in system.state_dict().items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(system.config.to_dict()),
+        "training": json.dumps(training),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path, metadata)
+
+
+def load_model(name_or_path: str | Path, networks: Collection[str] | None = None) -> System:
+    """A shipped name or a file -> `System` in eval mode, with `networks` alone or all. Raises CheckpointError."""
+    checkpoint = read_checkpoint(name_or_path, networks)
+    system = System(checkpoint.config)
+    if networks is not None:
+        system.keep_only(networks)
+    system.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()})
+    return system.eval()

@@ -6,7 +6,6 @@ import sys
 
 from seld_overlap_ros.graphs import FULL_NODE
 from seld_overlap_ros.hearing import Hearing, noise_window
-from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.event_output import EventOutput
 from seld_overlap_ros.nodes.listener import Listener
@@ -23,11 +22,11 @@ class FullNode(ManagedNode):
         self.offer_enable()
 
     def load(self) -> None:
-        system = load_model(self.value("model"))
-        Hearing(system, always_strongest=True)(noise_window(system.config))  # the first time takes longest
-        self._hearing = Hearing(system)
+        engine = self.load_engine()
+        Hearing(engine, always_strongest=True)(noise_window(engine.config))  # the first time takes longest
+        self._hearing = Hearing(engine)
         self._known: list[int] = []  # the directions in which a sound was heard last
-        self._output = EventOutput(self, system.config)
+        self._output = EventOutput(self, engine.config)
 
     def start(self) -> None:
         config = self._hearing.config

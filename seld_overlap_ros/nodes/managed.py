@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState
 from rclpy.lifecycle.node import TransitionCallbackReturn
@@ -16,6 +16,7 @@ from std_srvs.srv import SetBool
 
 from seld_overlap_ros.graphs import NodeKind
 from seld_overlap_ros.memory import keep_freed_memory
+from seld_overlap_ros.models.engine import Engine, load_engine
 from seld_overlap_ros.nodes.diagnostics import Diagnostics
 from seld_overlap_ros.nodes.running import RunnableNode, one_line
 from seld_overlap_ros.streaming.health import ERROR, WARN, Status, status
@@ -39,8 +40,8 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
         self.watched: dict[str, Callable[[], Status]] = {}
         self.configured = self.active = False
         self._refusal: Exception | None = None
+        self._computed_by = "none"
         Diagnostics(self, lambda: [self._state(), *(look() for look in list(self.watched.values()))])
-        use_cores_in_peace()
         keep_freed_memory()
         if self.value("autostart"):
             self.bring_up()
@@ -56,6 +57,13 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
 
     def free(self) -> None:
         """Let go of what `load` made."""
+
+    def load_engine(self, *networks: str) -> Engine:
+        """What computes the node's model, as its parameters say: those networks of it, or all. Raises ValueError."""
+        engine = load_engine(self.value("model"), self.value("engine"), networks or None, spare_core())
+        self.get_logger().info(f"the model {self.value('model')} is computed by {engine.title}")
+        self._computed_by = engine.title
+        return engine
 
     def bring_up(self) -> None:
         """Configure and activate, from whichever state. Raises what `load` or `start` raised."""
@@ -131,7 +139,8 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
         has_model = self.has_parameter("model")
         loaded = (self.value("model") if self.configured else "none") if has_model else "needs none"
         return status("state", troubles[::-1], "active", {
-            "state": state, "model loaded": loaded, "QoS mismatches": " ".join(self._mismatches) or "none"})
+            "state": state, "model loaded": loaded,
+            "engine": self._computed_by, "QoS mismatches": " ".join(self._mismatches) or "none"})
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         try:
@@ -146,10 +155,10 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
         return response
 
 
-def use_cores_in_peace() -> None:
-    """Leave one core to the audio and to other nodes.
+def spare_core() -> int:
+    """How many threads compute: one core is left to the audio and to other nodes.
 
     torch's threads wait for each other by spinning: on two cores beside one busy process, a window of eight sounds
     took 2.5 s with two threads and 0.6 s with one.
     """
-    torch.set_num_threads(max(1, torch.get_num_threads() - 1))
+    return max(1, len(os.sched_getaffinity(0)) - 1)

@@ -11,7 +11,6 @@ from std_msgs.msg import Header
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.graphs import SSC_NODE
 from seld_overlap_ros.hearing import HeardSource, Spectra, classify, noise_window
-from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.event_output import EventOutput
 from seld_overlap_ros.nodes.managed import ManagedNode
@@ -29,9 +28,8 @@ class SscNode(ManagedNode):
         super().__init__(SSC_NODE)
 
     def load(self) -> None:
-        self._system = load_model(self.value("model"))
-        self._config = self._system.config
-        self._system.keep_only("ssc")
+        self._engine = self.load_engine("ssc")
+        self._config = self._engine.config
         front_end = self._config.front_end
         nothing = np.zeros((1, front_end.n_bins, front_end.n_frames), np.float32)
         # the first time takes longest
@@ -55,13 +53,13 @@ class SscNode(ManagedNode):
 
     def free(self) -> None:
         self._output.close()
-        del self._system, self._output
+        del self._engine, self._output
 
     def _on_window(self, header: Header, samples: np.ndarray, spectra: Spectra) -> None:
         self._output.publish(header, self._classify(samples, spectra))
 
     def _classify(self, samples: np.ndarray, spectra: Spectra) -> list[HeardSource]:
-        return classify(self._system, stft(samples[0], self._config.front_end), spectra)
+        return classify(self._engine, stft(samples[0], self._config.front_end), spectra)
 
 
 def main(args: list[str] | None = None) -> int:

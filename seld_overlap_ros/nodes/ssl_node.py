@@ -10,7 +10,6 @@ from seld_overlap.msg import AudioWindow, DirectionActivity, SoundEventArray
 from seld_overlap_ros.dsp.features import analyse
 from seld_overlap_ros.graphs import SSL_NODE
 from seld_overlap_ros.hearing import Activity, is_silent, localize, noise_window, silence
-from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.listener import Listener
 from seld_overlap_ros.nodes.managed import ManagedNode
@@ -33,10 +32,9 @@ class SslNode(ManagedNode):
         self.offer_enable()
 
     def load(self) -> None:
-        self._system = load_model(self.value("model"))
-        self._system.keep_only("ssl")
+        self._engine = self.load_engine("ssl")
         self._known: list[int] = []  # the directions of the window before
-        self._localize(noise_window(self._system.config))  # the first time takes longest
+        self._localize(noise_window(self._engine.config))  # the first time takes longest
         self._window = self.create_publisher(AudioWindow, "window", STAGE_QOS)
         self._activity = self.create_publisher(DirectionActivity, "activity", STAGE_QOS)
 
@@ -44,7 +42,7 @@ class SslNode(ManagedNode):
         self._in_flight = InFlight()
         self._events = self.create_subscription(SoundEventArray, "events", self._on_events, STAGE_QOS)
         self._listener = Listener(
-            self, self._system.config, self._hear,
+            self, self._engine.config, self._hear,
             "windows come faster than they come through all stages: set a longer hop, unless a stage is missing",
         )
         self.get_logger().info(f"listening to {self._listener.topic_name}")
@@ -55,7 +53,7 @@ class SslNode(ManagedNode):
         self.destroy_subscription(self._events)
 
     def free(self) -> None:
-        del self._system
+        del self._engine
         self.destroy_publisher(self._window)
         self.destroy_publisher(self._activity)
 
@@ -68,16 +66,16 @@ class SslNode(ManagedNode):
         self._in_flight.send(window.stamp_ns)
         with self._listener.work.window(window.stamp_ns):
             header = convert.to_header(window.stamp_ns, frame_id)
-            self._window.publish(convert.to_window(header, window.samples, self._system.config))
+            self._window.publish(convert.to_window(header, window.samples, self._engine.config))
             activity = self._localize(window.samples)
             self._known = activity.directions.tolist()
             self._activity.publish(convert.to_activity(header, activity))
 
     def _localize(self, samples: np.ndarray) -> Activity:
         if is_silent(samples):
-            return silence(self._system.config)
-        features, _ = analyse(samples, self._system.config.front_end)
-        return localize(self._system, features, self.value("direction_threshold"), known=self._known)
+            return silence(self._engine.config)
+        features, _ = analyse(samples, self._engine.config.front_end)
+        return localize(self._engine, features, self.value("direction_threshold"), known=self._known)
 
 
 def main(args: list[str] | None = None) -> int:

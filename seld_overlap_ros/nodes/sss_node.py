@@ -11,7 +11,6 @@ from std_msgs.msg import Header
 from seld_overlap_ros.dsp.features import analyse
 from seld_overlap_ros.graphs import SSS_NODE
 from seld_overlap_ros.hearing import Activity, Spectra, noise_window, separate
-from seld_overlap_ros.models.checkpoint import load_model
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.managed import ManagedNode
 from seld_overlap_ros.nodes.running import run
@@ -27,20 +26,20 @@ class SssNode(ManagedNode):
         super().__init__(SSS_NODE)
 
     def load(self) -> None:
-        self._system, self._number = load_model(self.value("model")), self.value("number")
-        n_sss = len(self._system.sss)
-        if self._number >= n_sss:
-            raise ValueError(f"the model {self.value('model')} ({self._system.config.system}) has no second SSS: start "
+        self._number = self.value("number")
+        self._engine = self.load_engine(f"sss.{self._number}")
+        config = self._engine.config
+        if self._number >= config.n_sss:
+            raise ValueError(f"the model {self.value('model')} ({config.system}) has no second SSS: start "
                              "the graph cascade, or load a model of the system overlap")
-        self._system.keep_only(f"sss.{self._number}")
         self._spectra = self.create_publisher(
-            SeparatedSpectra, f"spectra_{self._number}" if n_sss > 1 else "spectra", STAGE_QOS
+            SeparatedSpectra, f"spectra_{self._number}" if config.n_sss > 1 else "spectra", STAGE_QOS
         )
-        config = self._system.config  # the first time takes longest
+        # the first time takes longest
         self._separate(noise_window(config), Activity(np.ones(len(config.azimuths), np.float32), np.arange(1)))
 
     def start(self) -> None:
-        config, self._unheard = self._system.config, 0
+        config, self._unheard = self._engine.config, 0
         self._parts = WindowParts(
             self,
             {
@@ -56,7 +55,7 @@ class SssNode(ManagedNode):
         self._parts.close()
 
     def free(self) -> None:
-        del self._system
+        del self._engine
         self.destroy_publisher(self._spectra)
 
     def _on_window(self, header: Header, samples: np.ndarray, activity: Activity) -> None:
@@ -67,8 +66,8 @@ class SssNode(ManagedNode):
                                     "for such a model (gate_node for overlap, else ssc_node)?")
 
     def _separate(self, samples: np.ndarray, activity: Activity) -> Spectra:
-        features, _ = analyse(samples, self._system.config.front_end)
-        return separate(self._system, self._number, features, activity)
+        features, _ = analyse(samples, self._engine.config.front_end)
+        return separate(self._engine, features, activity, self._number)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from seld_overlap_ros import __version__
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.memory import keep_freed_memory
-from seld_overlap_ros.models.checkpoint import save_model
+from seld_overlap_ros.models.system import save_model
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore

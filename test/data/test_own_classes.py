@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from seld_overlap_ros.cli import app
 from seld_overlap_ros.config import MicrophoneArray, uniform_azimuths
-from seld_overlap_ros.models.checkpoint import load_model
+from seld_overlap_ros.models.system import load_model
 from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore

@@ -1,4 +1,4 @@
-"""Outcomes: those of many at once are those of one at a time, and a run that was cut off does not begin anew."""
+"""Outcomes: they are what Hearing says, and a run that was cut off does not begin anew."""
 
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from seld_overlap_ros.evaluation import outcomes as module
 from seld_overlap_ros.evaluation.outcomes import Outcomes, evaluate, evaluate_saved, sounding_s
 from seld_overlap_ros.hearing import Hearing
 from seld_overlap_ros.models.system import System
+from seld_overlap_ros.models.torch_engine import TorchEngine
 
 SOURCES = [{0: "a"}, {1: "b", 3: "c"}, {}, {2: "a", 4: "b", 7: "c"}, {5: "c"}]
 
@@ -24,12 +25,12 @@ def store():
     return make_store(SOURCES[:2] + SOURCES[3:])
 
 
-def make_system(kind: str) -> System:
+def make_engine(kind: str) -> TorchEngine:
     """Untrained, so that it hears some directions by chance; the batch norms pass on what comes, of any size."""
     torch.manual_seed(3)
-    system = System(replace(CONFIG, system=kind)).eval()
+    system = System(replace(CONFIG, system=kind))
     system.ssl.layers[-1].bias.data = torch.linspace(-0.3, 0.5, 8)
-    return system
+    return TorchEngine(system)
 
 
 def same(a: Outcomes, b: Outcomes) -> bool:
@@ -38,10 +39,10 @@ def same(a: Outcomes, b: Outcomes) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["cascade", "overlap"])
-def test_many_at_once_are_heard_as_one_at_a_time(store, kind):
-    system = make_system(kind)
-    found = evaluate(system, store, batch=3)
-    hearing = Hearing(system, always_strongest=True)
+def test_what_is_said_is_what_hearing_says(store, kind):
+    engine = make_engine(kind)
+    found = evaluate(engine, store)
+    hearing = Hearing(engine, always_strongest=True)
     for index in range(len(store)):
         heard = hearing(store[index].mixture)
         said = {source.direction: int(source.class_scores.argmax()) for source in heard}
@@ -57,13 +58,8 @@ def test_many_at_once_are_heard_as_one_at_a_time(store, kind):
     assert found.asked.sum() > len(store)  # or the test would show little
 
 
-def test_the_batch_changes_nothing(store):
-    system = make_system("overlap")
-    assert same(evaluate(system, store, batch=1), evaluate(system, store, batch=4))
-
-
 def test_truth_is_that_of_the_store(store):
-    found = evaluate(make_system("cascade"), store)
+    found = evaluate(make_engine("cascade"), store)
     assert found.mixture.tolist() == [0, 1, 1, 2, 2, 2, 3]
     assert found.n_sources.tolist() == [1, 2, 2, 3, 3, 3, 1]
     assert [LABELS[label] for label in found.label] == ["a", "b", "c", "a", "b", "c", "c"]
@@ -72,27 +68,25 @@ def test_truth_is_that_of_the_store(store):
 
 
 def test_the_oracle_is_asked_for_the_true_direction_with_certainty(store):
-    system = make_system("overlap")
+    engine = make_engine("overlap")
     asked = []
-    separate = system.separate
-    system.separate = lambda x, gain: asked.append(gain) or separate(x, gain)
-    found = evaluate(system, store, batch=1)
+    separate = engine.separate
+    engine.separate = lambda x, gain: asked.append(gain) or separate(x, gain)
+    found = evaluate(engine, store)
     certain = {int(row.argmax()) for gain in asked for row in gain if row.max() == 1}
     assert certain == {0, 1, 2, 3, 4, 5, 7}
     assert ((found.said_given_direction >= 0) & (found.said_given_direction < 3)).all()
 
 
 def test_the_ceiling_is_the_class_of_the_clean_source(store):
-    system = make_system("cascade")
-    with torch.inference_mode():
-        clean = torch.from_numpy(log_magnitude(stft(store[1].stems, CONFIG.front_end)))
-        expected = system.ssc(clean).argmax(dim=1)
-    assert evaluate(system, store).said_clean[1:3].tolist() == expected.tolist()
+    engine = make_engine("cascade")
+    expected = engine.classify(log_magnitude(stft(store[1].stems, CONFIG.front_end))).argmax(axis=1)
+    assert evaluate(engine, store).said_clean[1:3].tolist() == expected.tolist()
 
 
 def test_silence_is_asked_for_nothing():
     store = make_store(SOURCES)
-    found = evaluate(make_system("cascade"), store)
+    found = evaluate(make_engine("cascade"), store)
     assert not found.asked[2].any()
     assert found.asked[[0, 1, 3, 4]].any(axis=1).all()
     assert np.isnan(found.capi_sdri[2])
@@ -116,15 +110,15 @@ def test_a_signal_sounds_from_its_first_loud_frame_to_the_end_of_its_last():
 )
 def test_mixtures_that_do_not_fit_the_model_are_refused(store, config, said):
     with pytest.raises(ValueError, match=said):
-        evaluate(System(config), store)
+        evaluate(TorchEngine(System(config)), store)
 
 
 class Counting:
-    """Counts how many batches a system is asked to hear."""
+    """Counts how many mixtures an engine is asked to hear."""
 
     def __init__(self):
-        self.n, self.system = 0, make_system("cascade")
-        self._localize, self.system.localize = self.system.localize, self
+        self.n, self.engine = 0, make_engine("cascade")
+        self._localize, self.engine.localize = self.engine.localize, self
 
     def __call__(self, x):
         self.n += 1
@@ -134,12 +128,12 @@ class Counting:
 def test_what_was_evaluated_is_not_evaluated_again(store, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PART", 2)
     heard = Counting()
-    first = evaluate_saved(heard.system, "sha", store, tmp_path)
-    again = evaluate_saved(heard.system, "sha", store, tmp_path)
-    assert heard.n == 2  # parts of two
-    assert same(first, again) and same(first, evaluate(make_system("cascade"), store))
-    evaluate_saved(heard.system, "another sha", store, tmp_path)
+    first = evaluate_saved(heard.engine, "sha", store, tmp_path)
+    again = evaluate_saved(heard.engine, "sha", store, tmp_path)
     assert heard.n == 4
+    assert same(first, again) and same(first, evaluate(make_engine("cascade"), store))
+    evaluate_saved(heard.engine, "another sha", store, tmp_path)
+    assert heard.n == 8
 
 
 def test_a_run_that_was_cut_off_goes_on_with_the_part_that_is_missing(store, tmp_path, monkeypatch):
@@ -150,28 +144,28 @@ def test_a_run_that_was_cut_off_goes_on_with_the_part_that_is_missing(store, tmp
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate_saved(make_system("cascade"), "sha", store, tmp_path, track=power_cut)
+        evaluate_saved(make_engine("cascade"), "sha", store, tmp_path, track=power_cut)
     [kept] = tmp_path.glob("*.npz")
     written = kept.stat().st_mtime_ns
-    whole = evaluate_saved(make_system("cascade"), "sha", store, tmp_path)
-    assert same(whole, evaluate(make_system("cascade"), store))
+    whole = evaluate_saved(make_engine("cascade"), "sha", store, tmp_path)
+    assert same(whole, evaluate(make_engine("cascade"), store))
     assert kept.stat().st_mtime_ns == written and len(list(tmp_path.glob("*.npz"))) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", None])
 def test_saved_outcomes_that_are_damaged_are_made_again(store, tmp_path, damage):
-    first = evaluate_saved(make_system("cascade"), "sha", store, tmp_path)
+    first = evaluate_saved(make_engine("cascade"), "sha", store, tmp_path)
     [kept] = tmp_path.glob("*.npz")
     kept.write_bytes(kept.read_bytes()[:2000] if damage is None else damage)
     heard = Counting()
-    assert same(evaluate_saved(heard.system, "sha", store, tmp_path), first) and heard.n == 1
+    assert same(evaluate_saved(heard.engine, "sha", store, tmp_path), first) and heard.n == 4
 
 
 def test_other_mixtures_are_not_taken_for_the_same(store, tmp_path):
-    evaluate_saved(make_system("cascade"), "sha", store, tmp_path)
+    evaluate_saved(make_engine("cascade"), "sha", store, tmp_path)
     louder = replace(store, mixtures=store.mixtures // 2)
     other_truth = replace(store, truth=[{**truth, "room": "other"} for truth in store.truth])
     for other in (louder, other_truth):
         heard = Counting()
-        evaluate_saved(heard.system, "sha", other, tmp_path)
-        assert heard.n == 1
+        evaluate_saved(heard.engine, "sha", other, tmp_path)
+        assert heard.n == 4

@@ -19,7 +19,7 @@ from seld_overlap_ros.evaluation.matching import match
 from seld_overlap_ros.evaluation.replay import Heard, Settings, hear
 from seld_overlap_ros.evaluation.replay_scores import Scored, numbers, read_limits, shortfalls, tables
 from seld_overlap_ros.hearing import Hearing
-from seld_overlap_ros.models.checkpoint import load_model
+from seld_overlap_ros.models.engine import load_engine
 from seld_overlap_ros.streaming.sources import find_scene
 from seld_overlap_ros.streaming.tracks import Tracks
 
@@ -49,7 +49,7 @@ def evaluated(monkeypatch, bags, **of_systems):
 
 @pytest.fixture(scope="module")
 def system():
-    return load_model("overlap")
+    return load_engine("overlap")
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,11 @@ from seld_overlap_ros.models import checkpoint
 from seld_overlap_ros.models.checkpoint import (
     CheckpointError,
     find_model,
-    load_model,
     read_training_record,
-    save_model,
     shipped_models,
 )
-from seld_overlap_ros.models.system import System
+from seld_overlap_ros.models.engine import load_engine
+from seld_overlap_ros.models.system import System, load_model, save_model
 from seld_overlap_ros.simulation.rooms import scene_rng
 
 
@@ -180,11 +179,11 @@ def test_a_header_that_claims_to_be_huge_is_refused(tmp_path):
 def works(path) -> bool:
     """Whether a model loads and hears with finite numbers; False if it is refused. Anything else is an error."""
     try:
-        system = load_model(path)
+        engine = load_engine(path)
     except CheckpointError:
         return False
-    window = scene_rng("window").uniform(-1, 1, (8, system.config.front_end.window_samples)).astype(np.float32)
-    for source in Hearing(system, always_strongest=True)(window):
+    window = scene_rng("window").uniform(-1, 1, (8, engine.config.front_end.window_samples)).astype(np.float32)
+    for source in Hearing(engine, always_strongest=True)(window):
         assert np.isfinite(source.class_scores).all() and np.isfinite(source.samples).all()
     read_training_record(path)
     return True

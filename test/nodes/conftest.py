@@ -10,8 +10,7 @@ import torch
 
 from seld_overlap_ros.config import SYSTEMS, SystemConfig
 from seld_overlap_ros.demo import private_network
-from seld_overlap_ros.models.checkpoint import save_model
-from seld_overlap_ros.models.system import System
+from seld_overlap_ros.models.system import System, save_model
 
 LAUNCH = """
 import sys

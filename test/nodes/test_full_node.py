@@ -21,7 +21,7 @@ from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray  # noq
 
 from seld_overlap_ros.graphs import CRASHED, FULL_NODE, Process  # noqa: E402
 from seld_overlap_ros.hearing import Hearing  # noqa: E402
-from seld_overlap_ros.models.checkpoint import load_model  # noqa: E402
+from seld_overlap_ros.models.engine import load_engine  # noqa: E402
 from seld_overlap_ros.nodes import audio_input, convert, full_node  # noqa: E402
 from seld_overlap_ros.streaming.pcm import AudioFormat, decode, encode  # noqa: E402
 from seld_overlap_ros.streaming.streams import Streams  # noqa: E402
@@ -156,7 +156,7 @@ def sound() -> np.ndarray:
 def test_a_window_is_heard_as_by_the_library(bench, model, sound, sample_format):
     events = bench.hears(sound, sample_format=sample_format, frame_id="head")
     stamp_ns = convert.to_ns(events.header.stamp)
-    hearing = Hearing(load_model(model))
+    hearing = Hearing(load_engine(model))
     heard_samples = decode(encode(sound, sample_format), AudioFormat(8, RATE, sample_format)).T
     tracks = Tracks(hearing.config, class_threshold=0.4)
     expected = tracks.update(stamp_ns, hearing(heard_samples))
@@ -194,7 +194,7 @@ def test_the_streams_of_several_windows_are_those_of_the_library(open_bench, mod
         window_ns = start_ns + (first - WINDOW + RATE) * SECOND // RATE
         bench.play(long[first : first + RATE], "F32LE", stamp_ns=start_ns + first * SECOND // RATE)
         bench.wait(lambda window_ns=window_ns: window_ns in bench.events)
-    hearing, tracks, known, expected = Hearing(load_model(model)), Tracks(load_model(model).config), (), []
+    hearing, tracks, known, expected = Hearing(load_engine(model)), Tracks(load_engine(model).config), (), []
     streams = Streams(tracks)
     for k in range(4):
         sources = hearing(long[k * RATE :][:WINDOW].T, known)
@@ -215,7 +215,7 @@ def test_the_labels_come_to_whoever_asks_later(bench, model):
     bench.node.create_subscription(LabelTable, "labels", tables.append, LATCHED)
     bench.wait(lambda: tables)
     assert tables[0].labels == ["bell", "dog", "door"]
-    np.testing.assert_allclose(tables[0].azimuths, load_model(model).config.azimuths, atol=1e-6)
+    np.testing.assert_allclose(tables[0].azimuths, load_engine(model).config.azimuths, atol=1e-6)
     assert tables[0].model == str(model)
 
 

@@ -12,7 +12,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  #
 from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra  # noqa: E402
 
 from seld_overlap_ros.hearing import Activity, Spectra, silence  # noqa: E402
-from seld_overlap_ros.models.checkpoint import load_model  # noqa: E402
+from seld_overlap_ros.models.checkpoint import read_checkpoint  # noqa: E402
 from seld_overlap_ros.nodes import convert, full_node, gate_node, ssc_node, ssl_node, sss_node  # noqa: E402
 from seld_overlap_ros.streaming.health import WARN  # noqa: E402
 from seld_overlap_ros.streaming.stream import Window  # noqa: E402
@@ -117,7 +117,7 @@ def test_a_stage_leaves_out_the_oldest_window(run, monkeypatch, capfd, config, s
 
 @pytest.fixture
 def config(model):
-    return load_model(model).config
+    return read_checkpoint(model).config
 
 
 @pytest.fixture(params=["sss", "gate", "ssc"])

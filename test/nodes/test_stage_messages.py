@@ -16,7 +16,7 @@ from std_msgs.msg import Header  # noqa: E402
 from seld_overlap_ros.dsp.features import analyse  # noqa: E402
 from seld_overlap_ros.dsp.stft import stft  # noqa: E402
 from seld_overlap_ros.hearing import classify, first_weights, join, separate  # noqa: E402
-from seld_overlap_ros.models.checkpoint import load_model  # noqa: E402
+from seld_overlap_ros.models.engine import load_engine  # noqa: E402
 from seld_overlap_ros.nodes import convert  # noqa: E402
 from seld_overlap_ros.streaming.streams import Streams  # noqa: E402
 from seld_overlap_ros.streaming.tracks import Tracks  # noqa: E402
@@ -74,8 +74,8 @@ def spectra(draw):
 
 
 @pytest.fixture(scope="module")
-def system(model):
-    return load_model(str(model))
+def engine(model):
+    return load_engine(str(model))
 
 
 def read(decode, *args):
@@ -87,18 +87,18 @@ def read(decode, *args):
         return None
 
 
-def test_any_window_and_activity_are_separated_or_refused(system):
+def test_any_window_and_activity_are_separated_or_refused(engine):
     good = np.random.default_rng(0).uniform(-0.1, 0.1, (MICROPHONES, SAMPLES)).astype(np.float32)
 
     @FEW
     @given(windows, activities)
     def check(window, activity):
-        samples, decoded = read(convert.from_window, window, system.config), read(
-            convert.from_activity, activity, system.config)
-        features, _ = analyse(good if samples is None else samples, system.config.front_end)
+        samples, decoded = read(convert.from_window, window, engine.config), read(
+            convert.from_activity, activity, engine.config)
+        features, _ = analyse(good if samples is None else samples, engine.config.front_end)
         if decoded is not None:
-            said = convert.to_spectra(window.header, separate(system, 0, features, decoded))
-            assert list(convert.from_spectra_of(said, system.config).directions) == list(activity.directions)
+            said = convert.to_spectra(window.header, separate(engine, features, decoded, 0))
+            assert list(convert.from_spectra_of(said, engine.config).directions) == list(activity.directions)
 
     check()
 
@@ -117,8 +117,8 @@ def test_any_two_spectra_are_joined_or_refused():
     check()
 
 
-def test_any_spectra_are_classified_or_refused_with_any_stamps(system):
-    config = system.config
+def test_any_spectra_are_classified_or_refused_with_any_stamps(engine):
+    config = engine.config
 
     @MANY
     @given(st.lists(st.tuples(windows, spectra()), min_size=1, max_size=3))
@@ -132,7 +132,7 @@ def test_any_spectra_are_classified_or_refused_with_any_stamps(system):
                 continue
             seen["whole"] += 1
             stamp_ns = convert.to_ns(window.header.stamp)
-            sounds = tracks.update(stamp_ns, classify(system, stft(samples[0], config.front_end), decoded))
+            sounds = tracks.update(stamp_ns, classify(engine, stft(samples[0], config.front_end), decoded))
             for event in convert.to_event_array(window.header, sounds, tracks.ended, config).events:
                 assert event.id > 0 and np.isfinite(event.hypotheses[0].score)
             for chunk in streams.update(stamp_ns, sounds):

@@ -17,7 +17,8 @@ import yaml
 from safetensors.torch import load_file
 
 from seld_overlap_ros.config import FrontEnd, MicrophoneArray, SystemConfig, uniform_azimuths
-from seld_overlap_ros.models.checkpoint import load_model, read_training_record
+from seld_overlap_ros.models.checkpoint import read_training_record
+from seld_overlap_ros.models.system import load_model
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
