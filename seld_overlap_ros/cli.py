@@ -183,8 +183,10 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
 
 @app.command()
 def report(folder: Annotated[Path, typer.Option(help="Folder of results.json and results.md.")] = Path("docs")) -> None:
-    """Write the page of results anew from its results.json, and keep what was written by hand."""
+    """Write the page of results anew from its results.json, keeping what is by hand, and that of the shipped models."""
+    from seld_overlap_ros.evaluation.model_card import write_card
     from seld_overlap_ros.evaluation.results_page import write_page
 
     write_page(folder)
-    typer.echo(folder / "results.md")
+    write_card(folder)
+    typer.echo(f"{folder / 'results.md'} and {folder / 'models.md'}")

@@ -88,13 +88,13 @@ def _best_claims(results: dict) -> list[Claim]:
     found = [
         Claim(best["n_per_1000"] >= PAPER_COUNT, f"The best system in validation, `{name}` ({results['best']['run']}), "
               f"reaches the paper's {PAPER_COUNT} per 1000: {best['n_per_1000']:.0f}."),
-        Claim(best["direction_f1"] >= NEEDED_F1, f"Its direction F1 is at least {_percent(NEEDED_F1)}: "
-                                                 f"{_percent(best['direction_f1'])}."),
+        Claim(best["direction_f1"] >= NEEDED_F1, f"Its direction F1 is at least {percent(NEEDED_F1)}: "
+                                                 f"{percent(best['direction_f1'])}."),
     ]
     gain = best["si_sdri_two_sources"]
     if gain is not None:
         found.append(Claim(gain >= NEEDED_SI_SDRI, f"Its SI-SDR improvement on two-source mixtures is at least "
-                                                   f"{NEEDED_SI_SDRI:.0f} dB: {_number(gain, ' dB')}."))
+                                                   f"{NEEDED_SI_SDRI:.0f} dB: {number(gain, ' dB')}."))
     if "plus" in results["systems"]:
         count = results["systems"]["plus"]["n_per_1000"]
         found.append(Claim(count >= PLUS_GOAL, f"`plus` reaches {PLUS_GOAL} per 1000: {count:.0f}."))
@@ -143,10 +143,10 @@ def system_table(results: dict) -> list[str]:
     """The paper's table, ours beside it."""
     head = ("system", "seeds", "paper", "n/1000", "accuracy", "95 %", "given direction", "ceiling", "parameters",
             "core hours")
-    return _table(head, (
-        (f"`{name}`", one["seeds"], _percent(results["paper"].get(name)), f"{one['n_per_1000']:.0f}",
-         _percent(one["accuracy_test"]), _interval(one["ci95"]), _percent(one["given_direction"]),
-         _percent(one["ceiling"]), f"{one['parameters'] / 1e6:.2f} M", _number(one["core_hours"]))
+    return table(head, (
+        (f"`{name}`", one["seeds"], percent(results["paper"].get(name)), f"{one['n_per_1000']:.0f}",
+         percent(one["accuracy_test"]), _interval(one["ci95"]), percent(one["given_direction"]),
+         percent(one["ceiling"]), f"{one['parameters'] / 1e6:.2f} M", number(one["core_hours"]))
         for name, one in results["systems"].items()))
 
 
@@ -157,20 +157,20 @@ def seed_table(results: dict) -> list[str]:
         for name, one in seed["systems"].items():
             paired = seed["paired"].get(f"{name}_vs_cascade")
             rows.append((seed["run"], seed["seed"], f"`{name}`", f"{one['n_per_1000']:.0f}",
-                         _percent(one["accuracy_test"]), _interval(one["ci95"]), _percent(one["ceiling"]),
+                         percent(one["accuracy_test"]), _interval(one["ci95"]), percent(one["ceiling"]),
                          _points(paired["gain"]) if paired else "", _p(paired["p"]) if paired else ""))
-    return _table(("run", "seed", "system", "n/1000", "accuracy", "95 %", "ceiling", "against cascade", "p"), rows)
+    return table(("run", "seed", "system", "n/1000", "accuracy", "95 %", "ceiling", "against cascade", "p"), rows)
 
 
 def metric_table(results: dict) -> list[str]:
     """What stands beside the accuracy."""
     head = ("system", "direction F1", "precision", "recall", "exact set", "SI-SDRi", "of two", "CAPI-SDRi", "ER20",
             "F20", "LE", "LR")
-    return _table(head, (
-        (f"`{name}`", *(_percent(one["direction"][key]) for key in ("f1", "precision", "recall", "exact")),
-         *(_number(one[key], " dB") for key in ("si_sdri", "si_sdri_two_sources", "capi_sdri")),
-         _number(one["seld"]["er20"], digits=2), _percent(one["seld"]["f20"]), _number(one["seld"]["le_deg"], "°"),
-         _percent(one["seld"]["lr"]))
+    return table(head, (
+        (f"`{name}`", *(percent(one["direction"][key]) for key in ("f1", "precision", "recall", "exact")),
+         *(number(one[key], " dB") for key in ("si_sdri", "si_sdri_two_sources", "capi_sdri")),
+         number(one["seld"]["er20"], digits=2), percent(one["seld"]["f20"]), number(one["seld"]["le_deg"], "°"),
+         percent(one["seld"]["lr"]))
         for name, one in results["systems"].items()))
 
 
@@ -180,11 +180,11 @@ def group_table(results: dict) -> list[str]:
     for name, one in results["systems"].items():
         groups = [(f"{k} source{'' if k == '1' else 's'}", group) for k, group in one["by_sources"].items()]
         for title, group in [*groups, *one["by_room"].items()]:
-            rows.append((f"`{name}`", title, group["n"], _percent(group["accuracy"]), _interval(group["ci95"]),
-                         _percent(group["found"]), _percent(group["given_direction"]), _percent(group["ceiling"]),
-                         _number(group["si_sdri"], " dB")))
+            rows.append((f"`{name}`", title, group["n"], percent(group["accuracy"]), _interval(group["ci95"]),
+                         percent(group["found"]), percent(group["given_direction"]), percent(group["ceiling"]),
+                         number(group["si_sdri"], " dB")))
     head = ("system", "mixtures", "sources", "accuracy", "95 %", "found", "given direction", "ceiling", "SI-SDRi")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def class_lists(best: dict) -> list[str]:
@@ -205,7 +205,8 @@ def _p(p: float) -> str:
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share for people; empty for none."""
     return "" if share is None else f"{100 * share:.1f} %"
 
 
@@ -213,10 +214,12 @@ def _interval(limits: Sequence[float]) -> str:
     return f"{100 * limits[0]:.1f} to {100 * limits[1]:.1f}"
 
 
-def _number(value: float | None, unit: str = "", digits: int = 1) -> str:
+def number(value: float | None, unit: str = "", digits: int = 1) -> str:
+    """A number for people; empty for none."""
     return "" if value is None else f"{value:.{digits}f}{unit}".replace("-", "−")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence]) -> list[str]:
+    """Lines of a Markdown table; a cell that is None is empty."""
     lines = [f"| {' | '.join('' if cell is None else str(cell) for cell in row)} |" for row in rows]
     return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines]

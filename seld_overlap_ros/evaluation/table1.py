@@ -32,6 +32,7 @@ PAPER = {"cascade": 0.697, "ssl_sss": 0.713, "sss_ssc": 0.710, "overlap": 0.730}
 N_COUNT = 1000  # validation mixtures of the paper's count
 SUFFIX = ".model.safetensors"
 GAIN_EDGES = np.arange(-20, 41, 2)  # of the distribution of SI-SDR improvements [dB]
+OF_ONE_SEED = ("recall", "confusions", "sha256")
 PAIRS = (("overlap", "ssl_sss"), ("overlap", "sss_ssc"))  # compared beside every system against cascade
 
 
@@ -58,6 +59,7 @@ class Grade:
 
     config: SystemConfig
     parameters: int
+    sha256: str  # of its file
     record: dict  # of its training
     val: Outcomes
     test: Outcomes
@@ -99,7 +101,7 @@ def grade(title: str, path: Path, exam: Exam, saved: Path, engine: str, bar: Cal
     loaded, key = load_engine(path, engine), sha256(path)
     val = evaluate_saved(loaded, key, exam.val, saved, bar(f"{title}, val"))
     test = evaluate_saved(loaded, key, exam.test, saved, bar(f"{title}, test"))
-    return Grade(loaded.config, read_checkpoint(path).n_parameters, read_training_record(path), val, test)
+    return Grade(loaded.config, read_checkpoint(path).n_parameters, key, read_training_record(path), val, test)
 
 
 def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Callable[[str], Track]) -> dict:
@@ -120,11 +122,11 @@ def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Calla
 
 
 def over_seeds(seeds: Sequence[dict]) -> dict[str, dict]:
-    """Mean figures of each system; of an interval, the mean of its limits. Lists by class stay with the seeds."""
+    """Mean figures of each system; of an interval, the mean of its limits. What is of one seed stays with it."""
     found = {}
     for name in sorted({name for seed in seeds for name in seed["systems"]}, key=_in_order):
         entries = [seed["systems"][name] for seed in seeds if name in seed["systems"]]
-        mean = {key: value for key, value in average(entries).items() if key not in ("recall", "confusions")}
+        mean = {key: value for key, value in average(entries).items() if key not in OF_ONE_SEED}
         found[name] = {"seeds": len(entries), **mean}
     return found
 
@@ -169,6 +171,7 @@ def figures(one: Grade, t60: Mapping[str, float]) -> dict:
         "si_sdri_two_sources": test["by_sources"].get("2", {}).get("si_sdri"),
         "parameters": one.parameters,
         "core_hours": core_hours(one.record),
+        "sha256": one.sha256,
         **test,
         "recall": recall(one.test, one.config.labels),
         "confusions": largest_confusions(confusion(one.test, len(one.config.labels)), one.config.labels),

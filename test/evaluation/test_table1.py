@@ -156,7 +156,7 @@ def test_a_page_without_results_says_how_to_make_them(tmp_path):
 def graded(*right: int, record=RECORD) -> Grade:
     """A system that was asked about 100 mixtures of one source and names so many of them."""
     val, test = (make_outcomes(*[Said({1: 0}, {1: 0})] * n, *[Said({1: 0}, {1: 2})] * (100 - n)) for n in right)
-    return Grade(CONFIG, 1000, record, val, test)
+    return Grade(CONFIG, 1000, "0f", record, val, test)
 
 
 def results_of(*seeds: dict[str, Grade], **more) -> dict:
@@ -196,7 +196,7 @@ def test_without_both_systems_the_claim_is_not_tried():
 
 def test_the_page_can_be_written_of_a_single_deaf_system(tmp_path):
     deaf = make_outcomes(*[Said({1: 0}, {})] * 3)
-    results = results_of({"mine": Grade(CONFIG, 1000, {}, deaf, deaf)})
+    results = results_of({"mine": Grade(CONFIG, 1000, "0f", {}, deaf, deaf)})
     write_results(module.plain(results), tmp_path)
     assert "| `mine` | 1 |  | 0 | 0.0 % |" in (tmp_path / "results.md").read_text()
 
