@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 
@@ -16,7 +15,7 @@ from std_srvs.srv import SetBool
 
 from seld_overlap_ros.graphs import NodeKind
 from seld_overlap_ros.memory import keep_freed_memory
-from seld_overlap_ros.models.engine import Engine, load_engine
+from seld_overlap_ros.models.engine import Engine, load_engine, warm_up
 from seld_overlap_ros.nodes.diagnostics import Diagnostics
 from seld_overlap_ros.nodes.running import RunnableNode, one_line
 from seld_overlap_ros.streaming.health import ERROR, WARN, Status, status
@@ -60,7 +59,8 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
 
     def load_engine(self, *networks: str) -> Engine:
         """What computes the node's model, as its parameters say: those networks of it, or all. Raises ValueError."""
-        engine = load_engine(self.value("model"), self.value("engine"), networks or None, spare_core())
+        engine = load_engine(self.value("model"), self.value("engine"), networks or None)
+        warm_up(engine, networks or None)
         self.get_logger().info(f"the model {self.value('model')} is computed by {engine.title}")
         self._computed_by = engine.title
         return engine
@@ -153,12 +153,3 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
         except Exception as error:
             response.success, response.message = False, one_line(error)
         return response
-
-
-def spare_core() -> int:
-    """How many threads compute: one core is left to the audio and to other nodes.
-
-    torch's threads wait for each other by spinning: on two cores beside one busy process, a window of eight sounds
-    took 2.5 s with two threads and 0.6 s with one.
-    """
-    return max(1, len(os.sched_getaffinity(0)) - 1)

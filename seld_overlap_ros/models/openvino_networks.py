@@ -1,0 +1,212 @@
+"""The networks of ssl_net.py, sss_net.py and ssc_net.py as OpenVINO graphs, made of a checkpoint's tensors.
+
+What they give is the same; how it is computed differs where that is faster:
+
+- Features lie as dsp/features.py leaves them, (T, F, N), and planes (T, F): every kernel is turned for it.
+- Batch norm is part of the convolution before it.
+- The first convolution of SSS is linear. Its part that sees the features is computed once for all asked directions;
+  that which sees the direction planes, each of one value, is one number a channel, but at two edges.
+- A transposed convolution of 2 x 2 with stride 2 turns each pixel into four: a convolution of 1 x 1 with four times as
+  many channels, spread out. The last one of SSS, the mask, is computed before those of the stage before it are spread.
+- How many directions are asked is fixed in a graph, which makes it a fifth faster than one for any number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from openvino import Model, Node, Type, opset1
+from openvino import opset13 as ops
+
+from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.dsp.features import FLOOR_DB
+from seld_overlap_ros.dsp.mel import mel_filters
+from seld_overlap_ros.models.layout import CLASSIFIER_CHANNELS, DECODER_CHANNELS, ENCODER_CHANNELS, MEL_BLOCKS
+
+Tensors = Mapping[str, np.ndarray]
+NORM_EPSILON = 1e-5  # torch's
+LEAK = 0.2  # of LeakyReLU
+
+
+def ssl_model(tensors: Tensors, config: SystemConfig) -> Model:
+    """Features (1, T, F, 2M-1) -> probability per direction (1, D)."""
+    features = _features(config)
+    return Model([ops.sigmoid(_classifier(_channels_first(features), tensors, "ssl.layers"))], [features], "SSL")
+
+
+def sss_model(tensors: Tensors, config: SystemConfig, numbers: Sequence[int], n_asked: int) -> Model:
+    """Features (1, T, F, 2M-1) and gains (K, D) -> log magnitude (K, T, F), of one SSS, or of two and the gate."""
+    features, gains = _features(config), _parameter(n_asked, len(config.azimuths))
+    magnitude = _squeeze(ops.slice(features, *(_integers(number) for number in ([0], [1], [1], [3]))), 3)  # (1, T, F)
+    masks = [_mask(_channels_first(features), gains, tensors, f"sss.{n}") for n in numbers]
+    return Model([_gate([ops.multiply(mask, magnitude) for mask in masks])], [features, gains], "SSS")
+
+
+def ssc_model(tensors: Tensors, config: SystemConfig, n_sources: int) -> Model:
+    """Log magnitude (K, T, F), or mel bands (K, T, bands) where the model has such -> probability per class (K, C)."""
+    front_end = config.front_end
+    planes = _parameter(n_sources, front_end.n_frames, config.mel_bands or front_end.n_bins)
+    classifier = _mel_classifier if config.mel_bands else _classifier
+    logits = classifier(_unsqueeze(planes, 1), tensors, "ssc" if config.mel_bands else "ssc.layers")
+    return Model([ops.softmax(logits, 1)], [planes], "SSC")
+
+
+def mel_model(tensors: Tensors, config: SystemConfig, n_sources: int) -> Model:
+    """Of MelSscNet.mel: log magnitude (K, T, F) -> (K, T, bands). To be exact: powers span 24 decades."""
+    front_end = config.front_end
+    planes = _parameter(n_sources, front_end.n_frames, front_end.n_bins)
+    filters = _constant(mel_filters(config.mel_bands, front_end.n_bins, front_end.sample_rate))
+    nepers = _constant(FLOOR_DB / 10 * np.log(10))  # from 0 to 1
+    power = ops.exp(ops.multiply(ops.subtract(planes, _constant(1)), nepers))
+    bands = ops.add(ops.matmul(power, filters, False, True), _constant(10 ** (-FLOOR_DB / 10)))
+    return Model([ops.add(ops.divide(ops.log(bands), nepers), _constant(1))], [planes], "mel")
+
+
+def _features(config: SystemConfig) -> Node:
+    return _parameter(1, config.front_end.n_frames, config.front_end.n_bins, config.n_features)
+
+
+def _classifier(x: Node, tensors: Tensors, name: str) -> Node:
+    """Of blocks.conv_classifier: (B, N, T, F) -> (B, n_out) logits. One pixel is left at the end."""
+    n_blocks = len(CLASSIFIER_CHANNELS)
+    for block in range(n_blocks):
+        weight, bias = _folded(tensors, f"{name}.{4 * block}", f"{name}.{4 * block + 1}")
+        x = _halved(ops.relu(_convolution(x, weight, bias)))
+    x = ops.relu(_linear(_squeeze(x, 2, 3), tensors, f"{name}.{4 * n_blocks + 1}"))
+    return _linear(x, tensors, f"{name}.{4 * n_blocks + 4}")
+
+
+def _mask(features: Node, gains: Node, tensors: Tensors, name: str) -> Node:
+    """Of sss_net.SssNet: (1, 2M-1, T, F) and (K, D) -> (K, T, F) in [0, 1]."""
+    skips = [_first_stage(features, gains, *_folded(tensors, f"{name}.encoder.0.0", f"{name}.encoder.0.1"))]
+    for stage in range(1, len(ENCODER_CHANNELS)):
+        weight, bias = _folded(tensors, f"{name}.encoder.{stage}.0", f"{name}.encoder.{stage}.1")
+        skips.append(_leaky(_convolution(skips[-1], weight, bias, stride=2)))
+    x, last = skips.pop(), len(DECODER_CHANNELS) - 1
+    for stage in range(last + 1):
+        weight, bias = _folded(tensors, f"{name}.decoder.{stage}.0", f"{name}.decoder.{stage}.1", out_axis=1)
+        x = ops.relu(ops.add(_of_pixels(x, _fourfold(weight)), _per_channel(np.tile(bias, 4))))
+        if stage < last:
+            x = ops.concat([_spread(x), skips.pop()], 1)
+    weight, bias = _fourfold(tensors[f"{name}.mask.weight"]), tensors[f"{name}.mask.bias"]  # (4, N)
+    n_last = weight.shape[1] - skips[0].output(0).get_shape()[1]
+    of_last = _spread(_of_pixels(x, np.kron(np.eye(4), weight[:, :n_last])))  # the same for each of the four
+    of_skip = ops.add(_of_pixels(skips.pop(), weight[:, n_last:]), _per_channel(np.tile(bias, 4)))
+    return ops.sigmoid(_squeeze(_spread(ops.add(of_skip, of_last)), 1))
+
+
+def _first_stage(features: Node, gains: Node, weight: np.ndarray, bias: np.ndarray) -> Node:
+    """(1, 2M-1, T, F) and (K, D) -> (K, N, T/2, F/2), the part of the features computed once."""
+    n_features, *shape = features.output(0).get_shape()[1:]
+    once = _convolution(features, weight[:, :n_features], bias, stride=2)
+    return _leaky(ops.add(once, _of_planes(gains, weight[:, n_features:], *(n // 2 for n in shape))))
+
+
+def _of_planes(gains: Node, weight: np.ndarray, n_t: int, n_f: int) -> Node:
+    """What gains (K, D) times planes of ones give after a convolution (N, D, 3, 3) with stride 2: (K, N, n_t, n_f).
+
+    It differs only in the first row and the first column, where the kernel reaches over the edge.
+    """
+    inside = np.array([[0, 1, 1], [1, 1, 1]])  # which of three taps lie inside: at the edge, elsewhere
+    answers = np.einsum("ndft,rt,cf->drcn", weight, inside, inside)  # (D, 2, 2, N)
+    at = [np.eye(2)[np.minimum(np.arange(n), 1)] for n in (n_t, n_f)]  # (n, 2): at the edge, elsewhere
+    where = np.einsum("tr,fc->tfrc", *at).reshape(-1, 4)
+    by_place = ops.matmul(gains, _constant(answers.reshape(len(answers), -1)), False, False)
+    by_place = ops.reshape(by_place, _integers([0, 4, answers.shape[-1]]), True)  # (K, 4, N)
+    everywhere = ops.matmul(_constant(where), by_place, False, False)  # (K, n_t n_f, N)
+    return _channels_first(ops.reshape(everywhere, _integers([0, n_t, n_f, answers.shape[-1]]), True))
+
+
+def _gate(separated: list[Node]) -> Node:
+    """Of gate.gate; a softmax over two is a sigmoid of their difference."""
+    if len(separated) == 1:
+        return separated[0]
+    first, second = separated
+    difference = ops.subtract(first, second)
+    return ops.add(second, ops.multiply(ops.sigmoid(difference), difference))
+
+
+def _mel_classifier(x: Node, tensors: Tensors, name: str) -> Node:
+    """Of ssc_net.MelSscNet: (B, 1, T, bands) -> (B, C) logits."""
+    layer = 0
+    for block in MEL_BLOCKS:
+        for _ in block:
+            weight, bias = _folded(tensors, f"{name}.layers.{layer}", f"{name}.layers.{layer + 1}")
+            x = ops.relu(_convolution(x, weight, bias))
+            layer += 3
+        x = _halved(x)
+        layer += 1
+    time = _integers([2])
+    pooled = [reduce(x, time, False) for reduce in (ops.reduce_mean, ops.reduce_max)]  # (B, N, bands/32) each
+    return _linear(ops.concat([ops.reshape(each, _integers([0, -1]), True) for each in pooled], 1), tensors,
+                   f"{name}.head.1")
+
+
+def _folded(tensors: Tensors, layer: str, norm: str, out_axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias of a convolution with the batch norm after it."""
+    scale = tensors[f"{norm}.weight"] / np.sqrt(tensors[f"{norm}.running_var"] + NORM_EPSILON)
+    bias = (tensors.get(f"{layer}.bias", 0) - tensors[f"{norm}.running_mean"]) * scale + tensors[f"{norm}.bias"]
+    return tensors[f"{layer}.weight"] * np.expand_dims(scale, [axis for axis in range(4) if axis != out_axis]), bias
+
+
+def _convolution(x: Node, weight: np.ndarray, bias: np.ndarray, stride: int = 1) -> Node:
+    """3 x 3, over the edges too: (B, N_in, T, F) and (N, N_in, 3, 3), F first as everywhere else."""
+    turned = _constant(np.swapaxes(weight, -1, -2))
+    return ops.add(ops.convolution(x, turned, [stride] * 2, [1, 1], [1, 1], [1, 1]), _per_channel(bias))
+
+
+def _of_pixels(x: Node, weight: np.ndarray) -> Node:
+    """Convolution of 1 x 1: (B, N_in, T, F) and (N, N_in) -> (B, N, T, F)."""
+    return ops.convolution(x, _constant(weight[..., None, None]), [1, 1], [0, 0], [0, 0], [1, 1])
+
+
+def _fourfold(weight: np.ndarray) -> np.ndarray:
+    """Of a transposed convolution (N_in, N, 2, 2): what each pixel gives to four (4 N, N_in), T before F before N."""
+    return np.transpose(weight, (3, 2, 1, 0)).reshape(-1, len(weight))
+
+
+def _spread(x: Node) -> Node:
+    """(B, 4 N, T, F) -> (B, N, 2 T, 2 F)."""
+    return ops.depth_to_space(x, "blocks_first", 2)
+
+
+def _halved(x: Node) -> Node:
+    return opset1.max_pool(x, [2, 2], [0, 0], [0, 0], [2, 2])
+
+
+def _leaky(x: Node) -> Node:
+    return ops.prelu(x, _constant([LEAK]))
+
+
+def _linear(x: Node, tensors: Tensors, name: str) -> Node:
+    product = ops.matmul(x, _constant(tensors[f"{name}.weight"]), False, True)
+    return ops.add(product, _constant(tensors[f"{name}.bias"]))
+
+
+def _channels_first(x: Node) -> Node:
+    return ops.transpose(x, _integers([0, 3, 1, 2]))
+
+
+def _squeeze(x: Node, *axes: int) -> Node:
+    return ops.squeeze(x, _integers(axes))
+
+
+def _unsqueeze(x: Node, axis: int) -> Node:
+    return ops.unsqueeze(x, _integers([axis]))
+
+
+def _per_channel(bias: np.ndarray) -> Node:
+    return _constant(bias.reshape(1, -1, 1, 1))
+
+
+def _parameter(*shape: int) -> Node:
+    return ops.parameter(list(shape), Type.f32)
+
+
+def _constant(values: object) -> Node:
+    return ops.constant(np.ascontiguousarray(values, np.float32))
+
+
+def _integers(values: Sequence[int]) -> Node:
+    return ops.constant(np.array(values, np.int64))
