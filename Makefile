@@ -2,11 +2,12 @@
 # make test   lint and tests
 # make data   fetch the sounds, simulate the rooms, store the mixtures, into data/ (23 GB)
 # make setup  only set up
+# make robot  set up what a robot needs: no torch, nothing to train or test with
 # make clean  delete what set-up, demo and tests made; data/ stays
 SHELL := /bin/bash
 PYTHON := $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python3.10,$(shell command -v $(name))))
 
-.PHONY: demo test data setup clean
+.PHONY: demo test data setup robot clean
 
 demo: setup
 	@source ./env.sh && seld-overlap demo
@@ -17,9 +18,9 @@ test: setup
 data: setup
 	@source ./env.sh && seld-overlap data sounds && seld-overlap data rooms && seld-overlap data mix
 
-setup:
+setup robot:
 	@$(if $(PYTHON),,echo "set-up: no Python found; install it with: sudo apt-get install python3 python3-dev python3-venv" >&2; exit 1)
-	@$(PYTHON) tools/bootstrap.py
+	@$(PYTHON) tools/bootstrap.py $(if $(filter robot,$@),--robot)
 
 clean:
 	rm -rf .venv build install .pytest_cache .hypothesis .ruff_cache

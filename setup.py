@@ -1,4 +1,4 @@
-"""For `pip install .` of the library, without ROS, on a training machine; colcon reads CMakeLists.txt.
+"""For `pip install .` of the library without ROS, with `.[train]` on a training machine; colcon reads CMakeLists.txt.
 
 The commands stand in setup.cfg, which both read.
 """
@@ -12,8 +12,9 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "seld_overlap_ros" / "__init__.py").read_text())[1]
 # Names only: a training machine keeps the torch and numpy it has. The groups after training are for set-up.
-ASKED = (ROOT / "requirements" / "python.in").read_text().split("# Tests and lint.")[0]
-NAMES = [line.split("==")[0] for line in ASKED.splitlines() if line and not line.startswith("#")]
+ASKED = (ROOT / "requirements" / "python.in").read_text().split("# Tests and lint.")[0].split("# Training")
+LIBRARY, TRAINING = ([line.split("==")[0] for line in group.splitlines()[1:] if line and not line.startswith("#")]
+                     for group in ASKED)
 DATA = ["weights/*", "scenes/*", "arrays/*", "data/manifests/*", "training/recipes/*", "**/*.html", "*.xml"]
 MESSAGES = {"seld_overlap": ROOT / "msg", "audio_common_msgs": ROOT / "interfaces" / "audio_common_msgs" / "msg"}
 
@@ -40,5 +41,6 @@ setup(
     packages=find_packages(include=["seld_overlap_ros", "seld_overlap_ros.*"]),
     package_data={"seld_overlap_ros": DATA},
     cmdclass={"build_py": BuildPy},
-    install_requires=NAMES,
+    install_requires=LIBRARY,
+    extras_require={"train": TRAINING},
 )

@@ -40,6 +40,10 @@ class FrontEnd:
         """Length of the window [s]."""
         return self.window_samples / self.sample_rate
 
+    def whole_hops(self, seconds: float) -> int:
+        """Samples of the whole number of hops that comes nearest to a time, at least one."""
+        return max(1, round(seconds * self.sample_rate / self.hop)) * self.hop
+
 
 @dataclass(frozen=True)
 class MicrophoneArray:

@@ -200,7 +200,14 @@ ENGINE = Parameter(
     "engine", AUTO, f"What computes the networks: one of {', '.join(ENGINES)}; auto: the fastest that is installed."
 )
 LISTENING = (
-    Parameter("hop", 0.5, "Time from one analysis window to the next. [s]", 0.05, 4.0, run_time=True),
+    Parameter(
+        "hop",
+        0.5,
+        "Time from one analysis window to the next, which becomes a whole number of STFT frames of 16 ms. [s]",
+        0.05,
+        4.0,
+        run_time=True,
+    ),
     Parameter(
         "direction_threshold",
         0.5,

@@ -6,10 +6,15 @@ In a ROS workspace the packages for training may be missing, as a robot needs no
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 
 NEEDS = {
+    "torch": ["models", "nodes", "training", "evaluation/test_outcomes.py", "evaluation/test_table1.py",
+              "data/test_own_classes.py", "test_hearing.py"],
     "lightning": ["training", "data/test_own_classes.py"],
     "pyroomacoustics": ["simulation", "test_hearing.py", "training", "data/test_own_classes.py"],
     "torchmetrics": ["training", *(f"evaluation/test_{name}.py" for name in ("capi", "outcomes", "scores", "table1"))],
@@ -23,3 +28,13 @@ collect_ignore = sorted({path for module in missing for path in NEEDS[module]})
 def pytest_report_header() -> str:
     """Say what is left out."""
     return f"left out without {', '.join(missing)}: {', '.join(collect_ignore)}" if missing else ""
+
+
+@pytest.fixture
+def without_torch(tmp_path, monkeypatch) -> Path:
+    """Processes that a test starts have no torch: what imports it fails. Gives the folder that goes before others."""
+    package = tmp_path / "no_torch" / "torch"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('raise ImportError("there is no torch here")\n')
+    monkeypatch.setenv("PYTHONPATH", f"{package.parent}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"))
+    return package.parent

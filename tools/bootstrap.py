@@ -1,5 +1,7 @@
 """Set the project up: python3 tools/bootstrap.py, which is what `make setup` runs. Standard library only.
 
+With --robot (`make robot`), only what a robot needs: no torch, nothing to train or test with.
+
 .venv/    Python packages and ROS 2 as wheels; where a ROS 2 is sourced already, that one is used instead.
 install/  this package's messages and commands, built by colcon. Its Python files stay where they are: edit and run.
 
@@ -164,18 +166,20 @@ def show_latest(text: str) -> None:
         print(f"\r\x1b[K{text[:shutil.get_terminal_size().columns - 1]}", end="", flush=True)
 
 
-def make_environment(python: Python, with_ros: bool) -> None:
-    """Make .venv with the Python packages and, unless a ROS 2 is there, its wheels. Where pip's configuration knows of
-    a CPU build of torch, pip takes it; the constraints pin what the CUDA build asks for otherwise.
+def make_environment(python: Python, with_ros: bool, pins: str) -> None:
+    """Make .venv with the Python packages of a list in requirements/ and, unless a ROS 2 is there, its wheels.
+
+    Where pip's configuration knows of a CPU build of torch, pip takes it; the constraints pin what the CUDA build asks
+    for otherwise.
     """
     requirements = ROOT / "requirements"
     pip = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
     if with_ros:
         listed = LOG.parent / "python-beside-ros.txt"
-        listed.write_text(less_of_ros((requirements / "python.txt").read_text()))
+        listed.write_text(less_of_ros((requirements / pins).read_text()))
         kind, own = ["--system-site-packages"], {"PIP_USER": "0"}
     else:
-        listed = requirements / "python.txt"
+        listed = requirements / pins
         kind, own = [], {"PIP_USER": "0", "PYTHONPATH": ""}
     run(f"Python {python.minor} environment", [python.executable, "-m", "venv", "--clear", *kind, VENV], **own)
     run("Python packages (the longest step)", [*pip, "-r", listed, "-c", requirements / "cuda.txt"], **own)
@@ -266,17 +270,17 @@ def repair_commands(folder: Path) -> None:
             command.write_text("#!/usr/bin/env python3\n" + text.split("\n", 1)[1])
 
 
-def set_up() -> None:
-    """Do what is not done yet. Raises SetupError."""
+def set_up(pins: str) -> None:
+    """Do what is not done yet, with the packages of a list in requirements/. Raises SetupError."""
     python, with_ros = choose_python()
-    made_on = (EDITION, str(ROOT), python.executable, str(python.version), str(with_ros))
+    made_on = (EDITION, str(ROOT), python.executable, str(python.version), str(with_ros), pins)
     environment = digest(ROOT, ["requirements"], *made_on)
     built = digest(ROOT, ["CMakeLists.txt", "package.xml", "setup.cfg", "msg", "interfaces"], environment)
     if is_made(VENV, environment) and is_made(INSTALL, built):
         return
     check_machine(python)
     if not is_made(VENV, environment):
-        make_environment(python, with_ros)
+        make_environment(python, with_ros, pins)
         (VENV / STAMP).write_text(environment)
     build(with_ros)
     repair_commands(INSTALL / "lib" / "seld_overlap")
@@ -290,7 +294,7 @@ def main() -> int:
     try:
         with open(LOG.parent / "setup.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two at once, from two terminals, would ruin each other's work
-            set_up()
+            set_up("robot.txt" if sys.argv[1:] == ["--robot"] else "python.txt")
     except SetupError as error:
         print(f"set-up: {error}", file=sys.stderr)
         return 1

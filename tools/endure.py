@@ -31,6 +31,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from seld_overlap.msg import SeparatedSource, SoundEventArray
 
+from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.demo import private_network
 from seld_overlap_ros.messages import to_seconds
 from seld_overlap_ros.streaming.sources import find_scene
@@ -238,7 +239,8 @@ def main(graph: str, minutes: float = 2.0, hop: float = 0.5, kills: int = 0, onl
         finally:
             running.end()
         rclpy.try_shutdown()
-    text = json.dumps(report(graph, hop, minutes, began, heard, running.lines), indent=1)
+    hop_s = FrontEnd().whole_hops(hop) / FrontEnd().sample_rate
+    text = json.dumps(report(graph, hop_s, minutes, began, heard, running.lines), indent=1)
     out = Path("build/endure")
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.json").write_text(text + "\n")

@@ -38,11 +38,15 @@ def stft(samples: np.ndarray, front_end: FrontEnd) -> np.ndarray:
     """Samples (..., window_samples) to spectrum (..., F, T), complex64. Raises ValueError on another length."""
     if samples.shape[-1] != front_end.window_samples:
         raise ValueError(f"stft: {front_end.window_samples} samples are needed, got {samples.shape[-1]}")
+    return np.swapaxes(spectra(samples, front_end), -1, -2)
+
+
+def spectra(samples: np.ndarray, front_end: FrontEnd) -> np.ndarray:
+    """Samples (..., (n + 1) hop) to the spectra of their n frames (..., n, F), complex64."""
     samples = np.asarray(samples, dtype=np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, front_end.n_fft, axis=-1)
-    frames = frames[..., :: front_end.hop, :] * analysis_window(front_end)  # (..., T, n_fft)
-    spectrum = fft.rfft(frames, axis=-1)[..., : front_end.n_bins]  # the Nyquist bin is dropped
-    return np.swapaxes(spectrum, -1, -2)  # (..., F, T)
+    frames = frames[..., :: front_end.hop, :] * analysis_window(front_end)  # (..., n, n_fft)
+    return fft.rfft(frames, axis=-1)[..., : front_end.n_bins]  # the Nyquist bin is dropped
 
 
 def istft(spectrum: np.ndarray, front_end: FrontEnd) -> np.ndarray:
@@ -50,9 +54,8 @@ def istft(spectrum: np.ndarray, front_end: FrontEnd) -> np.ndarray:
 
     The first and the last `hop` samples fade, because the frames dropped at the borders count as zeros.
     """
-    padded = np.zeros((*spectrum.shape[:-2], front_end.n_frames, front_end.n_bins + 1), np.complex64)
-    padded[..., :-1] = np.swapaxes(spectrum, -1, -2)  # (..., T, F + 1), the Nyquist bin put back
-    frames = fft.irfft(padded, axis=-1) * synthesis_window(front_end)  # (..., T, n_fft)
+    frames = fft.irfft(np.swapaxes(spectrum, -1, -2), front_end.n_fft, axis=-1)  # the Nyquist bin is put back as 0
+    frames *= synthesis_window(front_end)  # (..., T, n_fft)
     halves = frames.reshape(*frames.shape[:-1], 2, front_end.hop)  # (..., T, 2, hop)
     blocks = np.zeros((*frames.shape[:-2], front_end.n_frames + 1, front_end.hop), np.float32)
     blocks[..., :-1, :] += halves[..., 0, :]

@@ -20,7 +20,7 @@ import torch
 from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
 
 from seld_overlap_ros.config import FrontEnd, SystemConfig
-from seld_overlap_ros.dsp.features import input_features, log_magnitude, resynthesise
+from seld_overlap_ros.dsp.features import analyse, log_magnitude, resynthesise
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.evaluation.capi import capi_sdri
 from seld_overlap_ros.hearing import is_silent, query_gains, query_set
@@ -181,15 +181,14 @@ def _key(heard_by: list[str], part: MixtureStore) -> str:
 def _evaluate(scene: Scene, engine: Engine) -> Outcomes:
     """Outcomes of one mixture. Q queries are asked, S sources are true."""
     config = engine.config
-    spectrum = stft(scene.mixture, config.front_end)  # (M, F, T)
-    features = input_features(spectrum)  # (2M-1, F, T)
+    features, phase = analyse(scene.mixture, config.front_end)  # (2M-1, F, T), (F, T)
     truth = _truth(scene, config.labels)
     prob = engine.localize(features)  # (D,)
     asked = query_set(prob, THRESHOLD, always_strongest=True)[: 0 if is_silent(scene.mixture) else None]  # (Q,)
     certain = np.eye(len(prob), dtype=np.float32)[truth["direction"]]  # (S, D), g = 1
     separated, classes = _answer(engine, features, np.concatenate([query_gains(config, prob, asked), certain]))
     separated, classes, given = separated[: len(asked)], classes[: len(asked)], classes[len(asked) :]
-    waves = resynthesise(separated, spectrum[0], config.front_end)  # (Q, n)
+    waves = resynthesise(separated, phase, config.front_end)  # (Q, n)
     said, heard_s = np.full((1, len(prob)), NOT_ASKED), np.zeros((1, len(prob), 2))
     said[0, asked] = classes
     heard_s[0, asked] = np.array([sounding_s(log_mag, config.front_end) for log_mag in separated]).reshape(-1, 2)

@@ -8,7 +8,7 @@ import numpy as np
 from seld_overlap.msg import AudioWindow, SeparatedSpectra
 from std_msgs.msg import Header
 
-from seld_overlap_ros.dsp.stft import stft
+from seld_overlap_ros.dsp.features import Analyser
 from seld_overlap_ros.graphs import SSC_NODE
 from seld_overlap_ros.hearing import HeardSource, Spectra, classify, noise_window
 from seld_overlap_ros.nodes import convert
@@ -31,6 +31,7 @@ class SscNode(ManagedNode):
         self._engine = self.load_engine("ssc")
         self._config = self._engine.config
         front_end = self._config.front_end
+        self._analyse = Analyser(front_end, 1)  # for the phase of microphone 0
         nothing = np.zeros((1, front_end.n_bins, front_end.n_frames), np.float32)
         # the first time takes longest
         self._classify(noise_window(self._config), Spectra(np.arange(1), np.ones(1, np.float32), nothing))
@@ -59,7 +60,8 @@ class SscNode(ManagedNode):
         self._output.publish(header, self._classify(samples, spectra))
 
     def _classify(self, samples: np.ndarray, spectra: Spectra) -> list[HeardSource]:
-        return classify(self._engine, stft(samples[0], self._config.front_end), spectra)
+        _, phase = self._analyse(samples[:1])
+        return classify(self._engine, phase, spectra)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 from seld_overlap.msg import AudioWindow, DirectionActivity, SoundEventArray
 
-from seld_overlap_ros.dsp.features import analyse
+from seld_overlap_ros.dsp.features import Analyser
 from seld_overlap_ros.graphs import SSL_NODE
 from seld_overlap_ros.hearing import Activity, is_silent, localize, noise_window, silence
 from seld_overlap_ros.nodes import convert
@@ -33,8 +33,10 @@ class SslNode(ManagedNode):
 
     def load(self) -> None:
         self._engine = self.load_engine("ssl")
+        config = self._engine.config
+        self._analyse = Analyser(config.front_end, config.array.n_microphones)
         self._known: list[int] = []  # the directions of the window before
-        self._localize(noise_window(self._engine.config))  # the first time takes longest
+        self._localize(noise_window(config))  # the first time takes longest
         self._window = self.create_publisher(AudioWindow, "window", STAGE_QOS)
         self._activity = self.create_publisher(DirectionActivity, "activity", STAGE_QOS)
 
@@ -74,7 +76,7 @@ class SslNode(ManagedNode):
     def _localize(self, samples: np.ndarray) -> Activity:
         if is_silent(samples):
             return silence(self._engine.config)
-        features, _ = analyse(samples, self._engine.config.front_end)
+        features, _ = self._analyse(samples)
         return localize(self._engine, features, self.value("direction_threshold"), known=self._known)
 
 

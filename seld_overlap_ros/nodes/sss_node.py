@@ -8,7 +8,7 @@ import numpy as np
 from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra
 from std_msgs.msg import Header
 
-from seld_overlap_ros.dsp.features import analyse
+from seld_overlap_ros.dsp.features import Analyser
 from seld_overlap_ros.graphs import SSS_NODE
 from seld_overlap_ros.hearing import Activity, Spectra, noise_window, separate
 from seld_overlap_ros.nodes import convert
@@ -35,6 +35,7 @@ class SssNode(ManagedNode):
         self._spectra = self.create_publisher(
             SeparatedSpectra, f"spectra_{self._number}" if config.n_sss > 1 else "spectra", STAGE_QOS
         )
+        self._analyse = Analyser(config.front_end, config.array.n_microphones)
         # the first time takes longest
         self._separate(noise_window(config), Activity(np.ones(len(config.azimuths), np.float32), np.arange(1)))
 
@@ -66,7 +67,7 @@ class SssNode(ManagedNode):
                                     "for such a model (gate_node for overlap, else ssc_node)?")
 
     def _separate(self, samples: np.ndarray, activity: Activity) -> Spectra:
-        features, _ = analyse(samples, self._engine.config.front_end)
+        features, _ = self._analyse(samples)
         return separate(self._engine, features, activity, self._number)
 
 

@@ -92,10 +92,13 @@ class AudioStream:
         self._held: _Held | None = None
 
     def set_hop(self, hop_s: float) -> None:
-        """Time from window to window [s], from the next window on. Raises ValueError unless it is positive."""
+        """Time from window to window [s], from the next window on. Raises ValueError unless it is positive.
+
+        It becomes a whole number of hops of the STFT, so that frames that two windows share serve both.
+        """
         if not hop_s > 0:
             raise ValueError(f"hop must be positive, got {hop_s} s")
-        self.hop_samples = max(1, round(hop_s * self.front_end.sample_rate))
+        self.hop_samples = self.front_end.whole_hops(hop_s)
 
     @property
     def next_stamp_ns(self) -> int | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from seld_overlap_ros.config import FrontEnd, SystemConfig
 from seld_overlap_ros.dsp.features import FLOOR_DB as SILENCE_DB
+from seld_overlap_ros.dsp.features import magnitude
 
 if TYPE_CHECKING:
     from seld_overlap_ros.hearing import HeardSource
@@ -50,8 +51,10 @@ class TrackedSound:
 
 def frame_levels(log_mag: np.ndarray) -> np.ndarray:
     """Separated normalised log magnitude (F, T) -> power of each frame (T,) [dB re full scale]."""
-    power = np.power(10.0, SILENCE_DB / 10 * (log_mag.astype(np.float64) - 1))
-    return 10 * np.log10(np.where(log_mag > 0, power, 0).sum(axis=0) + 10 ** (-SILENCE_DB / 10))
+    power = magnitude(log_mag)
+    power *= power
+    power[log_mag <= 0] = 0
+    return 10 * np.log10(power.sum(axis=0, dtype=np.float64) + 10 ** (-SILENCE_DB / 10))
 
 
 def segments(active: np.ndarray, join_frames: int) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import Dataset
 
 from seld_overlap_ros.config import SystemConfig
-from seld_overlap_ros.dsp.features import input_features, log_magnitude
+from seld_overlap_ros.dsp.features import analyse, log_magnitude
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
@@ -50,7 +50,7 @@ class QueryDataset(Dataset):
         front_end = self.config.front_end
         item = {"active": active}
         if self.features:
-            item["features"] = input_features(stft(scene.mixture, front_end))
+            item["features"], _ = analyse(scene.mixture, front_end)
         if rng.random() < self.empty_query:
             target = np.zeros((front_end.n_bins, front_end.n_frames), np.float32)
             item |= {"direction": rng.choice(np.flatnonzero(active == 0)), "target": target, "label": NO_CLASS}

@@ -89,6 +89,13 @@ def test_beside_a_sourced_ros_its_own_packages_are_left_alone():
     assert bootstrap.less_of_ros(pins) == "pytest==9 ; python_full_version >= '3.11'\n"
 
 
+def test_a_robot_gets_a_part_of_what_a_checkout_gets_and_no_torch():
+    whole, robot = ((ROOT / "requirements" / name).read_text().splitlines() for name in ("python.txt", "robot.txt"))
+    assert set(robot) < set(whole)
+    names = {line.split("==")[0] for line in robot}
+    assert {"openvino", "safetensors", "typer", "colcon-core"} <= names and not {"torch", "lightning"} & names
+
+
 def test_wheels_that_were_built_elsewhere_point_here():
     built = ('INTERFACE_INCLUDE_DIRECTORIES "/opt/python/cp312-cp312/include/python3.12;'
              '/opt/python/cp312-cp312/lib/python3.12/site-packages/numpy/_core/include"')

@@ -68,7 +68,7 @@ def test_a_bag_is_heard_as_full_node_does_it(demo, system):
     samples = np.concatenate((soundfile.read(find_scene("demo"), dtype="float32", stop=7 * 16000)[0],
                               np.zeros((16000, 8), np.float32))).T
     hearing, tracks, known, expected = Hearing(system), Tracks(system.config, 0.4), [], {}
-    for start in range(0, samples.shape[1] - 65792 + 1, 16000):
+    for start in range(0, samples.shape[1] - 65792 + 1, system.config.front_end.whole_hops(1.0)):
         sources = hearing(samples[:, start : start + 65792], known)
         known = [source.direction for source in sources]
         sounds = tracks.update(START_NS + start * 62500, sources)

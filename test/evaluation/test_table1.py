@@ -120,7 +120,7 @@ def test_a_second_run_takes_what_is_saved_and_comes_to_the_same(data, out, resul
     monkeypatch.setattr("seld_overlap_ros.evaluation.outcomes.evaluate", refuse)
     exam = exam_of(data)
     runs = find_runs([data / "tiny" / "1", data / "tiny" / "2"], [])
-    assert json.loads(json.dumps(table1(runs, exam, data / "table1" / "outcomes", "torch", bar))) == results
+    assert json.loads(json.dumps(table1(runs, exam, data / "table1" / "outcomes", "auto", bar))) == results
 
 
 def test_what_is_written_by_hand_stays(out):
@@ -248,5 +248,5 @@ def test_t60_of_the_rooms_is_taken_from_where_they_are(data):
     assert exam_of(data).t60 == {}
     exam = Exam(make_store(SOURCES, "test"), make_store(SOURCES, "test"), {"room 0": 0.0, "room 1": 0.3})
     [run] = [replace(run, models={"cascade": run.models["cascade"]}) for run in find_runs([data / "tiny" / "1"], [])]
-    split = table1([run], exam, data / "table1" / "outcomes", "torch", bar)["systems"]["cascade"]["by_room"]
+    split = table1([run], exam, data / "table1" / "outcomes", "auto", bar)["systems"]["cascade"]["by_room"]
     assert {name: group["n"] for name, group in split.items()} == {"anechoic": 4, "rooms": 2}

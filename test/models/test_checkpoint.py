@@ -20,7 +20,7 @@ from seld_overlap_ros.models.checkpoint import (
     read_training_record,
     shipped_models,
 )
-from seld_overlap_ros.models.engine import load_engine
+from seld_overlap_ros.models.engine import ENGINES, load_engine
 from seld_overlap_ros.models.system import System, load_model, save_model
 from seld_overlap_ros.simulation.rooms import scene_rng
 
@@ -57,6 +57,19 @@ def test_truncated_file_is_refused(saved):
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match="no whole safetensors file"):
         load_model(path)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("network", ["ssl", "ssc"])
+def test_no_engine_takes_a_truncated_or_a_tampered_file(saved, engine, network):
+    path, _ = saved
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1000])
+    with pytest.raises(CheckpointError, match="no whole safetensors file"):
+        load_engine(path, engine, [network])
+    path.write_bytes(whole.replace(b"ssc.layers.0.weight", b"ssc.layers.0.height"))
+    with pytest.raises(CheckpointError, match="is missing|is too much"):
+        load_engine(path, engine, [network])
 
 
 def test_pickle_is_refused(tmp_path):

@@ -14,7 +14,6 @@ from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra, S
 from std_msgs.msg import Header  # noqa: E402
 
 from seld_overlap_ros.dsp.features import analyse  # noqa: E402
-from seld_overlap_ros.dsp.stft import stft  # noqa: E402
 from seld_overlap_ros.hearing import classify, first_weights, join, separate  # noqa: E402
 from seld_overlap_ros.models.engine import load_engine  # noqa: E402
 from seld_overlap_ros.nodes import convert  # noqa: E402
@@ -132,7 +131,7 @@ def test_any_spectra_are_classified_or_refused_with_any_stamps(engine):
                 continue
             seen["whole"] += 1
             stamp_ns = convert.to_ns(window.header.stamp)
-            sounds = tracks.update(stamp_ns, classify(engine, stft(samples[0], config.front_end), decoded))
+            sounds = tracks.update(stamp_ns, classify(engine, analyse(samples[:1], config.front_end)[1], decoded))
             for event in convert.to_event_array(window.header, sounds, tracks.ended, config).events:
                 assert event.id > 0 and np.isfinite(event.hypotheses[0].score)
             for chunk in streams.update(stamp_ns, sounds):

@@ -100,7 +100,7 @@ def test_of_chunks_that_waited_for_their_format_only_the_newest_window_counts(in
         chunk = encode(long[first : first + 1600], "S16LE")
         assert not intake.push(Chunk(START_NS + first * SECOND // 16000, chunk))
     windows = intake.describe(GOOD)
-    assert [window.stamp_ns for window in windows] == [START_NS + 3 * SECOND // 4]
+    assert [window.stamp_ns for window in windows] == [START_NS + 3 * 4096 * SECOND // 16000]
     assert intake.counts.windows == 4
 
 

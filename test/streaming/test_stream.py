@@ -40,8 +40,9 @@ def stream(front_end, notices) -> AudioStream:
 @given(st.lists(st.integers(0, 9000), max_size=12), st.integers(1, 6000))
 def test_any_cutting_into_chunks_gives_the_same_windows(sizes, hop_samples):
     samples = recording(20000)
-    windows = push_all(AudioStream(SMALL, 2, hop_samples / RATE, Notices(print)), samples, sizes)
-    starts = range(0, len(samples) - SMALL.window_samples + 1, hop_samples)
+    stream = AudioStream(SMALL, 2, hop_samples / RATE, Notices(print))
+    windows = push_all(stream, samples, sizes)
+    starts = range(0, len(samples) - SMALL.window_samples + 1, stream.hop_samples)
     assert [window.stamp_ns for window in windows] == [START_NS + start * SECOND // RATE for start in starts]
     for window, start in zip(windows, starts, strict=True):
         np.testing.assert_array_equal(window.samples, samples[start : start + SMALL.window_samples].T)
@@ -235,7 +236,7 @@ def test_stamps_that_tremble_at_random_lose_no_audio(off_ms):
     for k, ms in enumerate(off_ms):
         windows += push(stream, samples, 800 * k, 800, START_NS + ms * 1_000_000)
     assert not said
-    starts = range(0, len(samples) - SMALL.window_samples + 1, 4000)
+    starts = range(0, len(samples) - SMALL.window_samples + 1, stream.hop_samples)
     for window, start in zip(windows, starts, strict=True):
         np.testing.assert_array_equal(window.samples, samples[start : start + SMALL.window_samples].T)
         assert window.stamp_ns == START_NS + off_ms[0] * 1_000_000 + start * SECOND // RATE
@@ -277,10 +278,16 @@ def test_a_change_of_the_rate_starts_anew(stream, front_end, said):
 def test_a_hop_set_while_running_holds_from_the_next_window_on(stream, front_end):
     samples = recording(40000)
     push(stream, samples, 0, front_end.window_samples)
-    stream.set_hop(0.5)
+    stream.set_hop(0.496)
     windows = push(stream, samples, front_end.window_samples, 40000)
     starts = [(window.stamp_ns - START_NS) * RATE // SECOND for window in windows]
-    assert starts == [4000, 12000, 20000]
+    assert starts == [4096, 12032, 19968]
+
+
+@pytest.mark.parametrize(("hop_s", "frames"), [(0.001, 1), (0.05, 3), (0.25, 16), (0.5, 31), (0.512, 32), (4.0, 250)])
+def test_a_hop_is_a_whole_number_of_frames(stream, hop_s, frames):
+    stream.set_hop(hop_s)
+    assert stream.hop_samples == 256 * frames
 
 
 @pytest.mark.parametrize("hop_s", [0.0, -1.0, float("nan")])

@@ -1,0 +1,57 @@
+"""A robot needs no torch: what it runs is imported without it, and hears a sound file to its events."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from seld_overlap_ros.streaming.sources import find_scene
+
+PACKAGE = Path(__file__).parents[1] / "seld_overlap_ros"
+FOLDERS = [".", "bags", "dsp", "streaming", *(["nodes"] if find_spec("rclpy") else [])]
+ELSEWHERE = {"data_card", "listening", "launching"}  # about training data; of ROS's launch
+MODULES = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for folder in FOLDERS
+           for path in (PACKAGE / folder).glob("*.py") if path.stem not in ELSEWHERE]
+HEAR = """
+import importlib, json, sys
+import numpy as np, soundfile
+from seld_overlap_ros.hearing import Hearing
+from seld_overlap_ros.models.engine import load_engine
+from seld_overlap_ros.streaming.notices import Notices
+from seld_overlap_ros.streaming.stream import AudioStream
+from seld_overlap_ros.streaming.tracks import Tracks
+for name in sys.argv[3:]:
+    importlib.import_module(name)
+engine = load_engine("overlap", sys.argv[1])
+samples, rate = soundfile.read(sys.argv[2], dtype="float32", always_2d=True)
+hearing, tracks, heard = Hearing(engine), Tracks(engine.config), {}
+for window in AudioStream(engine.config.front_end, 8, 0.5, Notices(print)).push(0, samples, rate):
+    for sound in tracks.update(window.stamp_ns, hearing(window.samples)):
+        heard[sound.id] = engine.config.labels[int(sound.class_scores.argmax())]
+print(json.dumps([engine.title, sorted(heard.values()), "torch" in sys.modules]))
+"""
+
+
+def hear(engine: str, file: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", HEAR, engine, str(file), *MODULES], capture_output=True, text=True)
+
+
+@pytest.fixture
+def wav(tmp_path) -> Path:
+    """The first seconds of the shipped scene."""
+    samples, rate = soundfile.read(find_scene("demo"), dtype="float32", stop=6 * 16000)
+    soundfile.write(tmp_path / "scene.wav", samples, rate)
+    return tmp_path / "scene.wav"
+
+
+def test_from_a_wav_file_to_events_without_torch(wav, without_torch):
+    done = hear("auto", wav)
+    assert done.returncode == 0, done.stderr
+    title, labels, has_torch = json.loads(done.stdout)
+    assert title.startswith("OpenVINO") and not has_torch
+    assert len(labels) >= 2
+    assert "there is no torch here" in hear("torch", wav).stderr  # or the check would show nothing
