@@ -1,5 +1,6 @@
 # make demo   hear the whole path run (sets everything up at first use)
 # make test   lint and tests
+# make bench  measure how fast it is, into build/bench/; MINUTES=10 for ten minutes of each graph
 # make data   fetch the sounds, simulate the rooms, store the mixtures, into data/ (23 GB)
 # make setup  only set up
 # make robot  set up what a robot needs: no torch, nothing to train or test with
@@ -7,13 +8,17 @@
 SHELL := /bin/bash
 PYTHON := $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python3.10,$(shell command -v $(name))))
 
-.PHONY: demo test data setup robot clean
+.PHONY: demo test bench data setup robot clean
 
 demo: setup
 	@source ./env.sh && seld-overlap demo
 
 test: setup
 	@source ./env.sh && ruff check . && python -m pytest
+
+MINUTES := 1
+bench: setup
+	@source ./env.sh && python tools/bench.py --minutes $(MINUTES)
 
 data: setup
 	@source ./env.sh && seld-overlap data sounds && seld-overlap data rooms && seld-overlap data mix

@@ -32,14 +32,24 @@ class Parameter:
     minimum: float | None = None  # both are set, or none
     maximum: float | None = None
     run_time: bool = False  # whether it may be set while the node runs
+    word: str = ""  # a text that may stand there in place of a number
+
+    def refusal(self, value: Value) -> str:
+        """Why a parameter that may be a number or its word cannot have a value; empty if it can."""
+        if value == self.word or (isinstance(value, (int, float)) and self.minimum <= value <= self.maximum):
+            return ""
+        return f"{self.name} must be {self.word}, or lie in [{self.minimum:g}, {self.maximum:g}], got {value!r}"
 
     def parse(self, text: str) -> Value:
         """What was typed as a value of the parameter's type. Raises GraphError."""
+        if self.word and text == self.word:
+            return text
         kind = type(self.default)
         try:
             value = YAML_BOOLS[text.lower()] if kind is bool else kind(text)
         except (ValueError, KeyError) as error:
             kind = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+            kind += f" or {self.word}" if self.word else ""
             raise GraphError(f"{self.name} must be {kind}, got {text!r}: write for example "
                              f"{self.name}:={str(self.default).lower()}") from error
         if self.minimum is not None and not self.minimum <= value <= self.maximum:
@@ -203,10 +213,12 @@ LISTENING = (
     Parameter(
         "hop",
         0.5,
-        "Time from one analysis window to the next, which becomes a whole number of STFT frames of 16 ms. [s]",
+        "Time from one analysis window to the next [s], which becomes a whole number of STFT frames of 16 ms; auto: "
+        "the shortest of ten at which windows take less than half of the time, as measured at the start and since.",
         0.05,
         4.0,
         run_time=True,
+        word=AUTO,
     ),
     Parameter(
         "direction_threshold",

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from seld_overlap_ros.config import SOFT_DIRECTION, SystemConfig
-from seld_overlap_ros.dsp.features import Analyser, resynthesise
+from seld_overlap_ros.dsp.features import Analyser, analyse, resynthesise
 from seld_overlap_ros.models.engine import Engine
 
 KEPT_ODDS = 0.5  # a direction heard in the window before needs this share of the odds p / (1 - p) of a new one
@@ -160,6 +161,24 @@ def classify(engine: Engine, phase: np.ndarray, spectra: Spectra) -> list[HeardS
         HeardSource(int(q), float(spectra.direction_scores[k]), scores[k], spectra.log_mag[k], waves[k])
         for k, q in enumerate(spectra.directions)
     ]
+
+
+def window_cost(engine: Engine, n_sources: int = 3, n_times: int = 5) -> float:
+    """How long a window with so many sounds takes [s]: the median of some, of noise."""
+    samples, n_directions = noise_window(engine.config), len(engine.config.azimuths)
+    asked = np.arange(min(n_sources, n_directions))
+
+    def hear() -> None:
+        features, phase = analyse(samples, engine.config.front_end)
+        scores = engine.localize(features)
+        classify(engine, phase, separate(engine, features, Activity(scores, asked)))
+
+    times = []
+    for _ in range(n_times):
+        began = time.perf_counter()
+        hear()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
 
 
 class Hearing:

@@ -16,10 +16,10 @@ NEEDS = {
     "torch": ["models", "nodes", "training", "evaluation/test_outcomes.py", "evaluation/test_table1.py",
               "data/test_own_classes.py", "test_hearing.py"],
     "lightning": ["training", "data/test_own_classes.py"],
-    "pyroomacoustics": ["simulation", "test_hearing.py", "training", "data/test_own_classes.py"],
+    "pyroomacoustics": ["simulation", "speed", "test_hearing.py", "training", "data/test_own_classes.py"],
     "torchmetrics": ["training", *(f"evaluation/test_{name}.py" for name in ("capi", "outcomes", "scores", "table1"))],
     "rosbags": ["bags", "evaluation/test_replay.py", "test_cli_bag.py"],
-    "matplotlib": ["test_data_card.py", "evaluation/test_table1.py"],
+    "matplotlib": ["speed", "test_data_card.py", "evaluation/test_table1.py"],
 }
 missing = [module for module in NEEDS if find_spec(module) is None]
 collect_ignore = sorted({path for module in missing for path in NEEDS[module]})

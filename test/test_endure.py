@@ -39,6 +39,12 @@ def test_a_kill_is_over_with_the_first_events_of_audio_after_it(tool):
         {"node": "b", "events_after_s": None, "others_ended": ["a"]}]
 
 
+def test_latency_begins_with_the_publication_of_the_chunk_that_brings_the_last_sample(tool):
+    audio = [(100 + k / 10, 100.11 + k / 10) for k in range(20)]  # chunks of 0.1 s, each published when it is over
+    late = tool.after_publication([(100.0, 101.2), (100.1, 101.3), (100.15, 101.3)], audio, window_s=1.0)
+    assert late == pytest.approx([1.2 - 1.01, 1.3 - 1.11, 1.3 - 1.21])
+
+
 def test_memory_is_told_minute_by_minute_of_nodes_that_were_never_killed(tool):
     samples = [(at, name, pid, 100 + at / 60, at / 4) for at in range(0, 185, 5)
                for name, pid in (("a", 1), ("b", at // 90))]

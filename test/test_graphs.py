@@ -42,11 +42,15 @@ def test_only_what_is_given_is_set_and_in_every_node_that_has_it():
     assert full_node.namespace == player.namespace == "audio"
 
 
+def test_the_hop_may_be_left_to_the_node():
+    assert FULL.processes({"hop": "auto"})[0].parameters == {"hop": "auto"}
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
         ({"hoop": "1"}, "no argument hoop here; there are namespace, params_file, system, model, engine, hop"),
-        ({"hop": "soon"}, "hop must be a number, got 'soon': write for example hop:=0.5"),
+        ({"hop": "soon"}, "hop must be a number or auto, got 'soon': write for example hop:=0.5"),
         ({"hop": "nan"}, r"hop must lie in \[0.05, 4\], got nan"),
         ({"channels": "2.5"}, "channels must be a whole number"),
         ({"direction_threshold": "2"}, r"direction_threshold must lie in \[0, 1\], got 2"),

@@ -61,10 +61,14 @@ def _graphs() -> str:
 
 
 def _parameters(kind: NodeKind) -> str:
-    rows = [f"| `{p.name}` | {type(p.default).__name__} | `{_yaml(p.default)}` | {_bounds(p)} "
+    rows = [f"| `{p.name}` | {_type(p)} | `{_yaml(p.default)}` | {_bounds(p)} "
             f"| {'yes' if p.run_time else ''} | {p.description} |" for p in kind.parameters]
     return "\n".join([f"### `{kind.program}`\n", "| parameter | type | default | within | while it runs | |",
                       "|---|---|---|---|---|---|", *rows]) + "\n"
+
+
+def _type(parameter: Parameter) -> str:
+    return type(parameter.default).__name__ + (f" or `{parameter.word}`" if parameter.word else "")
 
 
 def _bounds(parameter: Parameter) -> str:

@@ -1,8 +1,8 @@
 """Lets a graph hear the shipped scene round and round in real time, and says how it has borne that.
 
-python tools/endure.py GRAPH [--minutes 2] [--hop 0.5] [--kills N [--only NODE]]: windows heard and dropped, what came
-out of order, latency, CPU, memory, warnings. With --kills each node of GRAPH (or one) is killed N times with SIGKILL,
-in turn. The report is printed and left in build/endure/ as JSON.
+python tools/endure.py GRAPH [NAME:=VALUE ...] [--minutes 2] [--hop 0.5] [--kills N [--only NODE]]: windows heard and
+dropped, what came out of order, latency, CPU, memory, warnings. With --kills each node of GRAPH (or one) is killed N
+times with SIGKILL, in turn. The report is printed and left in build/endure/ as JSON.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated, Optional
 
 import numpy as np
 import rclpy
@@ -29,11 +30,13 @@ import soundfile
 import typer
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
+from scipy.stats import theilslopes
 from seld_overlap.msg import SeparatedSource, SoundEventArray
 
 from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.demo import private_network
 from seld_overlap_ros.messages import to_seconds
+from seld_overlap_ros.nodes.audio_messages import kind_to_send, message_type
 from seld_overlap_ros.streaming.sources import find_scene
 from seld_overlap_ros.up import fast_dds
 
@@ -41,6 +44,8 @@ UP = "from seld_overlap_ros.cli import app; app()"
 PLAYER, TAIL_S = "scene_player", 1.0  # of silence, which the player adds
 FADE_S = 0.05  # from the end of the scene to its beginning
 START_S, SAMPLE_S, SETTLE_S, LAST_S = 120.0, 5.0, 15.0, 6.0
+LISTENERS = 2  # to the audio: the graph, and this
+STAMP_ERROR_S = 1e-5
 WARM_S = 60.0  # before this, memory may grow
 PAGE, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 
@@ -50,6 +55,7 @@ class Heard:
     """What came; times are seconds of the clock that the player stamps with."""
 
     arrivals: list[tuple[float, float]] = field(default_factory=list)  # stamp of a window, when its events came
+    audio: list[tuple[float, float]] = field(default_factory=list)  # stamp of a chunk of audio, when it was published
     chunks: list[tuple[int, int]] = field(default_factory=list)  # id and sequence
     factors: dict[str, str] = field(default_factory=dict)  # name of a line of /diagnostics -> its real-time factor
     usage: list[tuple[float, str, int, float, float]] = field(default_factory=list)  # when, node, pid, MB, CPU [s]
@@ -110,11 +116,15 @@ def listen(node: rclpy.node.Node, heard: Heard) -> None:
         heard.arrivals.append((to_seconds(message.header.stamp), time.time()))
         heard.window_s = to_seconds(message.window)
 
+    def on_audio(message: object, info: dict) -> None:
+        heard.audio.append((to_seconds(message.header.stamp), info["source_timestamp"] / 1e9))
+
     def on_diagnostics(message: DiagnosticArray) -> None:
         heard.factors.update({status.name: value.value for status in message.status for value in status.values
                               if value.key == "real-time factor"})
 
-    qos = QoSProfile(depth=50)
+    qos, sent = QoSProfile(depth=50), kind_to_send()
+    node.create_subscription(message_type(sent), sent.topic, on_audio, qos)
     node.create_subscription(SoundEventArray, "events", on_events, qos)
     node.create_subscription(SeparatedSource, "separated",
                              lambda message: heard.chunks.append((message.event.id, message.sequence)), qos)
@@ -188,12 +198,21 @@ def after_kills(kills: Sequence[tuple[float, str, dict[str, int]]], arrivals: Se
     return told
 
 
-def usage(samples: Sequence[tuple[float, str, int, float, float]]) -> dict[str, dict]:
-    """For each node that was one process all along, from WARM_S on: memory minute by minute, its slope, CPU."""
+def after_publication(arrivals: Sequence[tuple[float, float]], audio: Sequence[tuple[float, float]],
+                      window_s: float) -> np.ndarray:
+    """For each window: from the publication of the chunk with its last sample to its events [s]."""
+    stamps, published = np.array(audio).T
+    ends = np.array([stamp + window_s for stamp, _ in arrivals])
+    last = np.searchsorted(stamps, ends - STAMP_ERROR_S) - 1  # a chunk that begins at the end is not needed
+    return np.array([arrival for _, arrival in arrivals]) - published[last]
+
+
+def usage(samples: Sequence[tuple[float, str, int, float, float]], warm_s: float = WARM_S) -> dict[str, dict]:
+    """For each node that was one process all along, from warm_s on: memory minute by minute, its slope, CPU."""
     told = {}
-    for name in sorted({name for _, name, *_ in samples}):
+    for name in sorted({name for at, name, *_ in samples if at >= warm_s}):
         when, pids, memory, cpu = (np.array(each) for each in zip(
-            *[(at, pid, mb, busy) for at, of, pid, mb, busy in samples if of == name and at >= WARM_S], strict=True))
+            *[(at, pid, mb, busy) for at, of, pid, mb, busy in samples if of == name and at >= warm_s], strict=True))
         if len(set(pids)) == 1 and len(when) > 1:
             told[name] = {"memory_mb": [round(mb) for mb in [*memory[:: round(60 / SAMPLE_S)], memory[-1]]],
                           "memory_mb_a_minute": round(60 * np.polyfit(when, memory, 1)[0], 3),
@@ -208,23 +227,37 @@ def warnings(lines: Sequence[str]) -> dict[str, int]:
     return dict(Counter(re.sub(r"(?<![\w])\d+(\.\d+)?", "#", line) for line in plain).most_common())
 
 
+def spread(values: np.ndarray) -> dict[str, float | None]:
+    """Median, 95th percentile and maximum."""
+    found = np.percentile(values, [50, 95, 100]) if len(values) else [np.nan] * 3
+    return {name: round(float(each), 3) for name, each in zip(("median", "95 %", "most"), found, strict=True)}
+
+
 def report(graph: str, hop_s: float, minutes: float, began: float, heard: Heard, lines: Sequence[str]) -> dict:
-    """All that is to be known; `load`: of the machine, the last minute, 5 and 15 minutes."""
+    """All that is to be known; `load`: of the machine, the last minute, 5 and 15 minutes.
+
+    Latency is from the last sample of a window, by its stamp, to its events; with the wait for the rest of the chunk
+    that brings that sample, and without it.
+    """
     stamps = [stamp for stamp, _ in heard.arrivals]
-    late = [arrival - stamp - heard.window_s for stamp, arrival in heard.arrivals] or [np.nan]
-    median, p95, most = (round(float(each), 3) for each in np.percentile(late, [50, 95, 100]))
+    late = np.array([arrival - stamp - heard.window_s for stamp, arrival in heard.arrivals])
     kills = after_kills(heard.kills, heard.arrivals, heard.window_s)
     return {
         "graph": graph, "minutes": minutes, "hop_s": hop_s, "load": os.getloadavg(),
         "windows": windows(stamps, began, 60 * minutes + TAIL_S, heard.window_s, hop_s),
         "order": disorder(stamps, heard.chunks), "sounds": len({sound for sound, _ in heard.chunks}),
-        "latency_s": {"median": median, "95 %": p95, "most": most},
-        "real_time_factor": heard.factors, "nodes": usage(heard.usage), "kills": kills,
+        "latency_s": spread(late),
+        "latency_after_publication_s": spread(after_publication(heard.arrivals, heard.audio, heard.window_s)),
+        "latency_s_a_minute": round(60 * theilslopes(late, stamps).slope, 5) if len(late) > 1 else None,
+        "real_time_factor": heard.factors, "nodes": usage(heard.usage, min(WARM_S, 30 * minutes)),
+        "peak_mb": {name: round(max(mb for _, of, _, mb, _ in heard.usage if of == name))
+                    for name in sorted({name for _, name, *_ in heard.usage})}, "kills": kills,
         "warnings": warnings(lines),
     }
 
 
-def main(graph: str, minutes: float = 2.0, hop: float = 0.5, kills: int = 0, only: str = "") -> None:
+def main(graph: str, arguments: Annotated[Optional[list[str]], typer.Argument()] = None, minutes: float = 2.0,
+         hop: float = 0.5, kills: int = 0, only: str = "") -> None:
     """Let GRAPH hear the looped scene, kill its nodes (or the one of --only) so many times each, and report."""
     heard, name = Heard(), "_".join(filter(None, [graph, kills and "kills", only]))
     with tempfile.TemporaryDirectory() as folder:
@@ -233,7 +266,8 @@ def main(graph: str, minutes: float = 2.0, hop: float = 0.5, kills: int = 0, onl
         rclpy.init()
         node = rclpy.create_node("endure")
         listen(node, heard)
-        running = Running(graph, f"file:={folder}/loop.wav", f"hop:={hop}")
+        running = Running(graph, f"file:={folder}/loop.wav", f"hop:={hop}", f"listeners:={LISTENERS}",
+                          *(arguments or ()))
         try:
             began = endure(running, node, heard, minutes, kills, only)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from seld_overlap_ros.graphs import FULL_NODE
-from seld_overlap_ros.hearing import Hearing, noise_window
+from seld_overlap_ros.hearing import Hearing, noise_window, window_cost
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.event_output import EventOutput
 from seld_overlap_ros.nodes.listener import Listener
@@ -30,7 +30,7 @@ class FullNode(ManagedNode):
 
     def start(self) -> None:
         config = self._hearing.config
-        self._listener = Listener(self, config, self._hear)
+        self._listener = Listener(self, config, self._hear, cost_s=lambda: window_cost(self._hearing.engine))
         self.get_logger().info(f"listening to {self._listener.topic_name} for {', '.join(config.labels)}")
 
     def stop(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from functools import partial
 
 import rclpy
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
@@ -22,6 +23,7 @@ class RunnableNode(Node):
     def __init__(self, kind: NodeKind) -> None:
         super().__init__(kind.name)
         self.done: Future = Future()
+        self.add_on_set_parameters_callback(partial(check_words, kind))
         for parameter in kind.parameters:
             self.declare_parameter(parameter.name, parameter.default, descriptor(parameter))
 
@@ -39,10 +41,19 @@ class RunnableNode(Node):
             self.done.set_result(CRASHED)
 
 
+def check_words(kind: NodeKind, parameters: list[rclpy.parameter.Parameter]) -> SetParametersResult:
+    """ROS checks the bounds of numbers; what may be a word in place of one is checked here."""
+    with_word = {parameter.name: parameter for parameter in kind.parameters if parameter.word}
+    refusals = [with_word[each.name].refusal(each.value) for each in parameters if each.name in with_word]
+    reason = " ".join(filter(None, refusals))
+    return SetParametersResult(successful=not reason, reason=reason)
+
+
 def descriptor(parameter: Parameter) -> ParameterDescriptor:
     """A parameter's description and bounds for ROS."""
     described = ParameterDescriptor(
-        name=parameter.name, description=parameter.description, read_only=not parameter.run_time
+        name=parameter.name, description=parameter.description, read_only=not parameter.run_time,
+        dynamic_typing=bool(parameter.word),
     )
     if parameter.minimum is not None and isinstance(parameter.default, float):
         described.floating_point_range = [FloatingPointRange(from_value=parameter.minimum, to_value=parameter.maximum)]

@@ -60,7 +60,9 @@ class SslNode(ManagedNode):
         self.destroy_publisher(self._activity)
 
     def _on_events(self, message: SoundEventArray) -> None:
-        self._in_flight.came_back(convert.to_ns(message.header.stamp))
+        took_s = self._in_flight.came_back(convert.to_ns(message.header.stamp))
+        if took_s is not None:
+            self._listener.took(took_s)
 
     def _hear(self, window: Window, frame_id: str) -> None:
         if self.count_publishers(self._events.topic_name) and not self._in_flight.wait():

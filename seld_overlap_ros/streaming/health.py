@@ -186,12 +186,18 @@ class Work:
         self._came: deque[tuple[float, int]] = deque()  # when [s], stamp [ns]
         self._done: deque[tuple[float, float, float]] = deque()  # when, how long it took, latency
         self._dropped: deque[float] = deque()  # when
+        self._hop_since_s = -math.inf
         self.n_done = self.n_dropped = 0
 
     def came(self, stamp_ns: int) -> None:
         """A window is there to be worked on."""
         with self._lock:
             self._came.append((self._clock(), stamp_ns))
+
+    def hop_changed(self) -> None:
+        """What has come so far says nothing of the time from window to window any more."""
+        with self._lock:
+            self._hop_since_s = self._clock()
 
     def dropped(self) -> None:
         """A window lost its place to a newer one."""
@@ -245,7 +251,7 @@ class Work:
 
     def _hop_s(self) -> float | None:
         """Time from window to window: the least difference of two stamps, as a dropped one leaves a longer one."""
-        stamps = [stamp_ns for _, stamp_ns in self._came]
+        stamps = [stamp_ns for when, stamp_ns in self._came if when >= self._hop_since_s]
         steps = [after - before for before, after in pairwise(stamps) if after > before]
         return min(steps) / SECOND if steps else None
 

@@ -27,16 +27,19 @@ class InFlight:
             while len(self._sent) > KEPT:
                 del self._sent[next(iter(self._sent))]
 
-    def came_back(self, stamp_ns: int) -> None:
-        """A window has come through, and those sent before it will not any more."""
+    def came_back(self, stamp_ns: int) -> float | None:
+        """A window has come through, and those sent before it will not any more -> how long it was on its way [s]."""
         with self._changed:
-            if stamp_ns in self._sent:
-                self._silent = False
-                for earlier in list(self._sent):
-                    del self._sent[earlier]
-                    if earlier == stamp_ns:
-                        break
-                self._changed.notify_all()
+            if stamp_ns not in self._sent:
+                return None
+            took_s = time.monotonic() - self._sent[stamp_ns]
+            self._silent = False
+            for earlier in list(self._sent):
+                del self._sent[earlier]
+                if earlier == stamp_ns:
+                    break
+            self._changed.notify_all()
+            return took_s
 
     def wait(self) -> bool:
         """Until there is room for one more, which takes LOST_AFTER_S at most. False while none comes back."""

@@ -42,33 +42,46 @@ class FeedingCost:
 
 def feeding_cost(mixtures: MixtureStore, fresh: FreshMixtures, width: float) -> FeedingCost:
     """Measure, one after the other and in turn, in this process. Raises ValueError if there are too few mixtures."""
-    if len(mixtures) < ROUNDS * BATCH:
-        raise ValueError(f"{ROUNDS * BATCH} stored mixtures are needed to measure, there are {len(mixtures)}")
+    return FeedingCost(**{name: median(values) for name, values in feeding_times(mixtures, fresh, width).items()})
+
+
+def feeding_times(mixtures: MixtureStore, fresh: FreshMixtures, width: float, rounds: int = ROUNDS,
+                  batch: int = BATCH) -> dict[str, list[float]]:
+    """What FeedingCost is the median of, one figure a round."""
+    if len(mixtures) < rounds * batch:
+        raise ValueError(f"{rounds * batch} stored mixtures are needed to measure, there are {len(mixtures)}")
     keep_freed_memory()
     config = SystemConfig(mixtures.labels, width=width, array=mixtures.array, azimuths=mixtures.azimuths)
     stored, drawn = (QueryDataset(source, config, 0.2) for source in (mixtures, fresh))
-    system = System(config).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(system.parameters())
+    step = TrainingStep(config)
     times: dict[str, list[float]] = {"step": [], "stored": [], "fresh": []}
-    for number in range(ROUNDS + 1):
-        indices = range(BATCH * (number % ROUNDS), BATCH * (number % ROUNDS + 1))
-        batch, stored_s = _timed(lambda indices=indices: default_collate([stored[i] for i in indices]))
+    for number in range(rounds + 1):
+        indices = range(batch * (number % rounds), batch * (number % rounds + 1))
+        items, stored_s = _timed(lambda indices=indices: default_collate([stored[i] for i in indices]))
         _, fresh_s = _timed(lambda indices=indices: default_collate([drawn[i] for i in indices]))
-        _, step_s = _timed(lambda batch=batch: _step(system, optimizer, batch))
+        _, step_s = _timed(lambda items=items: step(items))
         if number:  # the first round warms up
             for name, seconds in (("step", step_s), ("stored", stored_s), ("fresh", fresh_s)):
-                times[name].append(1000 * seconds / BATCH)
-    return FeedingCost(**{name: median(values) for name, values in times.items()})
+                times[name].append(1000 * seconds / batch)
+    return times
 
 
-def _step(system: System, optimizer: torch.optim.Optimizer, batch: dict[str, torch.Tensor]) -> None:
-    optimizer.zero_grad()
-    with torch.autocast("cpu", torch.bfloat16):
-        x = batch["features"].to(memory_format=torch.channels_last)
-        logits, separated, scores = system(x, batch["direction"])
-    loss = sum(part.float().square().mean() for part in (logits, separated, scores))
-    loss.backward()
-    optimizer.step()
+class TrainingStep:
+    """Forward, backward and update of the overlapped system, in bf16."""
+
+    def __init__(self, config: SystemConfig) -> None:
+        self._system = System(config).to(memory_format=torch.channels_last)
+        self._optimizer = torch.optim.Adam(self._system.parameters())
+
+    def __call__(self, batch: dict[str, torch.Tensor]) -> None:
+        """On a batch of QueryDataset's items."""
+        self._optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            x = batch["features"].to(memory_format=torch.channels_last)
+            logits, separated, scores = self._system(x, batch["direction"])
+        loss = sum(part.float().square().mean() for part in (logits, separated, scores))
+        loss.backward()
+        self._optimizer.step()
 
 
 def _timed(work: Callable[[], Sequence]) -> tuple[Sequence, float]:

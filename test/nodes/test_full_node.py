@@ -20,9 +20,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray  # noqa: E402
 
 from seld_overlap_ros.graphs import CRASHED, FULL_NODE, Process  # noqa: E402
-from seld_overlap_ros.hearing import Hearing  # noqa: E402
+from seld_overlap_ros.hearing import Hearing, window_cost  # noqa: E402
 from seld_overlap_ros.models.engine import load_engine  # noqa: E402
 from seld_overlap_ros.nodes import audio_input, convert, full_node  # noqa: E402
+from seld_overlap_ros.streaming.hop import SOON  # noqa: E402
 from seld_overlap_ros.streaming.pcm import AudioFormat, decode, encode  # noqa: E402
 from seld_overlap_ros.streaming.streams import Streams  # noqa: E402
 from seld_overlap_ros.streaming.tracks import Tracks  # noqa: E402
@@ -392,6 +393,27 @@ def test_windows_that_are_left_out_are_said(open_bench, sound):
     bench.wait_for_log("a window is left out, as windows come faster than they are heard")
 
 
+def test_a_hop_left_to_the_node_fits_it_and_goes_on_to_fit(open_bench, sound):
+    bench = open_bench(hop="auto")
+    bench.wait_for_log("hop: auto: a window every ")
+    listener = bench.full._listener
+    hop_s = float(bench.full.watched["hop"]().values["hop [s]"])
+    assert hop_s > window_cost(bench.full._hearing.engine) / 5  # twice that of a machine ten times as busy
+    first = convert.to_ns(bench.hears(sound).header.stamp)
+    second = first + round(hop_s * SECOND)
+    bench.play(sound[: round(hop_s * RATE)], stamp_ns=first + WINDOW * SECOND // RATE)
+    bench.wait(lambda: second in bench.events)
+    for _ in range(SOON):
+        listener.took(20.0)  # it has become slow
+    assert bench.full.watched["hop"]().values["hop [s]"] == "3.072"
+    assert listener._input.intake.stream.hop_samples == 3.072 * RATE
+    [answer] = bench.full.set_parameters([Parameter("hop", value=2.0)])
+    assert answer.successful and "hop" not in bench.full.watched
+    assert listener._input.intake.stream.hop_samples == 2 * RATE
+    [answer] = bench.full.set_parameters([Parameter("hop", value="soon")])
+    assert not answer.successful and answer.reason == "hop must be auto, or lie in [0.05, 4], got 'soon'"
+
+
 def test_a_failure_of_the_hearing_ends_the_node_with_a_reason(bench, sound, monkeypatch):
     monkeypatch.setattr(bench.full, "_hearing", lambda samples, known: 1 / 0)
     bench.play(sound)
@@ -417,8 +439,9 @@ def test_a_model_that_cannot_be_loaded_ends_in_a_sentence(tmp_path, capfd):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["-p", "hop:=1"], "parameter 'hop' to '1' of type 'INTEGER', expecting type 'DOUBLE'"),
+        (["-p", "class_threshold:=1"], "parameter 'class_threshold' to '1' of type 'INTEGER', expecting type 'DOUBLE'"),
         (["-p", "hop:=99.0"], "Parameter hop out of range Min: 0.05, Max: 4.0, value: 99.0"),
+        (["-p", "hop:=soon"], "hop must be auto, or lie in [0.05, 4], got 'soon'"),
         (["--params-file", "nowhere.yaml"], "Couldn't parse params file"),
     ],
 )

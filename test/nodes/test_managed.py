@@ -6,9 +6,10 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from node_stand import NODES  # noqa: E402
-from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra  # noqa: E402
+from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra, SoundEventArray  # noqa: E402
 
 from seld_overlap_ros.nodes import convert, sss_node  # noqa: E402
+from seld_overlap_ros.streaming.hop import SOON  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -69,6 +70,18 @@ def test_an_sss_that_the_model_has_not_is_refused(capfd, cascade_model):
     said = capfd.readouterr().err
     assert "has no second SSS: start the graph cascade" in said
     assert len(said.splitlines()) == 1
+
+
+def test_the_hop_of_the_stages_fits_the_way_through_all_of_them(open_stand, model):
+    stand = open_stand("ssl_node", model=str(model), hop="auto")
+    out = stand.node.create_publisher(SoundEventArray, "events", 5)
+    stand.wait(lambda: out.get_subscription_count() and "until it is known what a window takes" in stand.log)
+    for k in range(SOON):
+        stand.managed._in_flight.send(k)
+        stand.managed._in_flight._sent[k] -= 1.0  # s that it has been under way
+        out.publish(SoundEventArray(header=convert.to_header(k, "")))
+        stand.wait(lambda k=k: k not in stand.managed._in_flight._sent)
+    stand.wait(lambda: "hop: auto: a window every 2.048 s, as a window takes 1.0" in stand.log)
 
 
 BAD = {
