@@ -24,7 +24,7 @@ from seld_overlap_ros.evaluation.events import plain as in_words
 from seld_overlap_ros.evaluation.matching import Matching, match
 from seld_overlap_ros.evaluation.replay import Heard, Settings, hear
 from seld_overlap_ros.evaluation.scores import compare, interval95, plain
-from seld_overlap_ros.evaluation.seld import SEGMENT_S, Sounding, in_segments, seld_scores
+from seld_overlap_ros.evaluation.seld import SEGMENT_S, Sounding, in_frames, seld_scores
 from seld_overlap_ros.models.engine import Engine
 
 AZIMUTHS = uniform_azimuths()  # of the directions that true sounds are sorted into [rad]
@@ -142,7 +142,7 @@ def _soundings(scored: Sequence[Scored]) -> tuple[Sounding, Sounding]:
         rows = [(clip, labels[event.label], event.azimuth, event.onset_s, event.end_s)
                 for clip, events in enumerate(of_clip) for event in events[side]]
         clip, label, azimuth, start, end = np.array(rows, float).reshape(-1, 5).T
-        return in_segments(clip.astype(int), label.astype(int), azimuth, start, end, per_clip)
+        return in_frames(clip.astype(int), label.astype(int), azimuth, start, end, per_clip)
 
     return sounding(0), sounding(1)
 
