@@ -16,7 +16,7 @@ ASKED = (ROOT / "requirements" / "python.in").read_text().split("# Tests and lin
 LIBRARY, TRAINING = ([line.split("==")[0] for line in group.splitlines()[1:] if line and not line.startswith("#")]
                      for group in ASKED)
 DATA = ["weights/*", "scenes/*", "scenes/demo.stems/*", "arrays/*", "data/manifests/*", "training/recipes/*",
-        "**/*.html", "*.xml"]
+        "**/*.html", "**/*.css", "*.xml"]
 MESSAGES = {"seld_overlap": ROOT / "msg", "audio_common_msgs": ROOT / "interfaces" / "audio_common_msgs" / "msg"}
 
 

@@ -72,13 +72,16 @@ def evaluate(
         help="Exit code 1 where a system scores less, such as f20=0.6, found, named, lr, per_1000, or si_sdri=5 in dB; "
              "may be repeated.")] = None,
     engine: Annotated[str, typer.Option(help=f"What computes the networks: one of {', '.join(ENGINES)}.")] = AUTO,
-    out: Annotated[Path, typer.Option(help="JSON file for scores and all that was heard.")] = Path("evaluation.json"),
+    out: Annotated[Path, typer.Option(help="JSON file for scores and all that was heard; a page to see and hear it "
+                                           "goes beside it.")] = Path("evaluation.json"),
 ) -> None:
     """Score systems on bags, offline: as full_node would hear them, faster than real time. Exit code 2 for bad bags."""
+    import torch
     from rich.console import Console
 
     from seld_overlap_ros.bags.reading import read_bag
     from seld_overlap_ros.evaluation.replay import Settings, hear_all
+    from seld_overlap_ros.evaluation.replay_page import render, waves
     from seld_overlap_ros.evaluation.replay_scores import read_limits, score, shortfalls
     from seld_overlap_ros.evaluation.replay_tables import tables
     from seld_overlap_ros.models.engine import load_engine
@@ -86,15 +89,18 @@ def evaluate(
     limits, names = read_limits(fail_under or []), _titles(systems or ["overlap"])
     given = {"hop_s": hop, "direction_threshold": direction_threshold, "class_threshold": class_threshold}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    cores = os.cpu_count() or 1
-    loaded = {title: load_engine(name, engine, threads=max(1, cores // len(names))) for name, title in names.items()}
+    loaded = {title: load_engine(name, engine) for name, title in names.items()}
+    threads = min(os.cpu_count() or 1, len(loaded))  # the systems share the cores
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // threads))
     opened, refused = _each(read_bag, bags)
     with _progress(sum(bag.n_chunks for bag in opened) * len(loaded)) as tick:
-        heard = hear_all(opened, loaded, settings, tick, min(cores, len(loaded)))
+        heard = hear_all(opened, loaded, settings, tick, threads)
     result = score(opened, heard, settings, loaded)
     result["problems"] = refused + result["problems"]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    page = out.with_suffix(".html")
+    page.write_text(render(result, waves(opened, heard)), encoding="utf-8")
     console = Console(highlight=False)
     console.width = console.width if console.is_terminal else 120  # a log is wide
     console.print(tables(result), markup=False)
@@ -104,7 +110,7 @@ def evaluate(
     short = shortfalls(result, limits)
     for sentence in dict.fromkeys([*notes, *result["problems"], *short]):
         typer.echo(sentence, err=True)
-    typer.echo(f"all that was heard: {out}")
+    typer.echo(f"all that was heard: {out}; to see and hear: {page.resolve().as_uri()}")
     raise typer.Exit(2 if result["problems"] else 1 if short else 0)
 
 

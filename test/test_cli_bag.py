@@ -41,6 +41,8 @@ def test_a_bag_is_scored_into_a_table_and_a_file(bag, tmp_path):
     result = json.loads(out.read_text())
     assert result["settings"]["hop_s"] == 1.0 and result["systems"]["overlap"]["all"]["n"] == 4
     assert result["systems"]["overlap"]["all"]["si_sdri"] > 0  # the scene has stems
+    page = out.with_suffix(".html").read_text()
+    assert page.count("<audio") > 8 and "a market" not in page and "CC-BY" in page
 
 
 def test_too_low_a_score_ends_with_1(bag, tmp_path):

@@ -196,6 +196,7 @@ class Bag:
     def __init__(self, path: Path, storage: Storage, topics: _Topics, survey: _Survey) -> None:
         self.path = path
         self.notes = storage.notes  # a sentence for each thing that is wrong
+        self.credits = storage.credits  # a line for each recording in it, where the bag says so
         self.n_chunks = len(survey.chunks)  # messages of audio
         self.described = survey.described  # what AudioInfo tells, unchecked; None: the messages say it, or nothing does
         self._storage, self._topics = storage, topics

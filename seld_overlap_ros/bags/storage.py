@@ -28,9 +28,11 @@ class Storage:
         self.name = path.name
         self._files = self._readable(path)
         self.connections: list[Connection] = []
+        self.credits: list[str] = []  # what `bag make` wrote of the recordings in it
         for file in self._files:
             with closing(_opened(file)) as reader:
                 self.connections += reader.connections
+                self.credits += str((reader.storage.metadata.custom or {}).get("credits", "")).splitlines()
 
     def messages(self, wanted: Sequence[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
         """Of these topics: topic, time of reception [ns] and content, in order of time where the bag has an index."""

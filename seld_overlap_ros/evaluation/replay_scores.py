@@ -228,10 +228,10 @@ def _groups(scored: Sequence[Scored], group: Callable[[Event, Bag], str]) -> dic
                 counts[group(event, one.bag)][what] += 1
         for event in one.bag.events:
             gains[group(event, one.bag)] += [one.si_sdri[event.id]] if event.id in one.si_sdri else []
-    return {key: {**counts[key], "si_sdri": mean(gains[key])} for key in sorted(counts, key=_in_order)}
+    return {key: {**counts[key], "si_sdri": mean(gains[key])} for key in sorted(counts, key=in_order)}
 
 
-def _in_order(key: str) -> tuple[float, str]:
+def in_order(key: str) -> tuple[float, str]:
     """Numbers as numbers, names as names."""
     try:
         return float(key), ""
