@@ -15,7 +15,8 @@ VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "seld_overlap_ros" / "__ini
 ASKED = (ROOT / "requirements" / "python.in").read_text().split("# Tests and lint.")[0].split("# Training")
 LIBRARY, TRAINING = ([line.split("==")[0] for line in group.splitlines()[1:] if line and not line.startswith("#")]
                      for group in ASKED)
-DATA = ["weights/*", "scenes/*", "arrays/*", "data/manifests/*", "training/recipes/*", "**/*.html", "*.xml"]
+DATA = ["weights/*", "scenes/*", "scenes/demo.stems/*", "arrays/*", "data/manifests/*", "training/recipes/*",
+        "**/*.html", "**/*.css", "*.xml"]
 MESSAGES = {"seld_overlap": ROOT / "msg", "audio_common_msgs": ROOT / "interfaces" / "audio_common_msgs" / "msg"}
 
 

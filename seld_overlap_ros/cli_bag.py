@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Optional
@@ -68,28 +69,38 @@ def evaluate(
     direction_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
     class_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
     fail_under: Annotated[Optional[list[str]], typer.Option(
-        help="Exit code 1 where a system scores less, such as f20=0.6, found, named or lr; may be repeated.")] = None,
+        help="Exit code 1 where a system scores less, such as f20=0.6, found, named, lr, per_1000, or si_sdri=5 in dB; "
+             "may be repeated.")] = None,
     engine: Annotated[str, typer.Option(help=f"What computes the networks: one of {', '.join(ENGINES)}.")] = AUTO,
-    out: Annotated[Path, typer.Option(help="JSON file for scores and all that was heard.")] = Path("evaluation.json"),
+    out: Annotated[Path, typer.Option(help="JSON file for scores and all that was heard; a page to see and hear it "
+                                           "goes beside it.")] = Path("evaluation.json"),
 ) -> None:
     """Score systems on bags, offline: as full_node would hear them, faster than real time. Exit code 2 for bad bags."""
+    import torch
     from rich.console import Console
 
     from seld_overlap_ros.bags.reading import read_bag
-    from seld_overlap_ros.evaluation.replay import Settings
-    from seld_overlap_ros.evaluation.replay_scores import evaluate, read_limits, shortfalls, tables
+    from seld_overlap_ros.evaluation.replay import Settings, hear_all
+    from seld_overlap_ros.evaluation.replay_page import render, waves
+    from seld_overlap_ros.evaluation.replay_scores import read_limits, score, shortfalls
+    from seld_overlap_ros.evaluation.replay_tables import tables
     from seld_overlap_ros.models.engine import load_engine
 
-    limits, names = read_limits(fail_under or []), list(dict.fromkeys(systems or ["overlap"]))
+    limits, names = read_limits(fail_under or []), _titles(systems or ["overlap"])
     given = {"hop_s": hop, "direction_threshold": direction_threshold, "class_threshold": class_threshold}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    loaded = {name: load_engine(name, engine) for name in names}
+    loaded = {title: load_engine(name, engine) for name, title in names.items()}
+    threads = min(os.cpu_count() or 1, len(loaded))  # the systems share the cores
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // threads))
     opened, refused = _each(read_bag, bags)
     with _progress(sum(bag.n_chunks for bag in opened) * len(loaded)) as tick:
-        result = evaluate(opened, loaded, settings, tick)
+        heard = hear_all(opened, loaded, settings, tick, threads)
+    result = score(opened, heard, settings, loaded)
     result["problems"] = refused + result["problems"]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    page = out.with_suffix(".html")
+    page.write_text(render(result, waves(opened, heard)), encoding="utf-8")
     console = Console(highlight=False)
     console.width = console.width if console.is_terminal else 120  # a log is wide
     console.print(tables(result), markup=False)
@@ -99,8 +110,14 @@ def evaluate(
     short = shortfalls(result, limits)
     for sentence in dict.fromkeys([*notes, *result["problems"], *short]):
         typer.echo(sentence, err=True)
-    typer.echo(f"all that was heard: {out}")
+    typer.echo(f"all that was heard: {out}; to see and hear: {page.resolve().as_uri()}")
     raise typer.Exit(2 if result["problems"] else 1 if short else 0)
+
+
+def _titles(names: Sequence[str]) -> dict[str, str]:
+    """What each system is called: a file by its name alone, unless another has the same."""
+    short = {name: Path(name).name.partition(".")[0] for name in names}
+    return {name: title if list(short.values()).count(title) == 1 else name for name, title in short.items()}
 
 
 def _each(read: Callable[[Path], object], paths: list[Path]) -> tuple[list, list[str]]:

@@ -185,7 +185,10 @@ def listen(mixtures: Path = Path("data/mixtures/train"), n: Count = 10,
 def scene(script: Annotated[Path, typer.Argument(help="YAML file that says what sounds where and when.")],
           out: Annotated[Path, typer.Argument(help="FLAC file to write; the truth goes beside it.")],
           folder: DataFolder = Path("data"), array: ArrayName = "circle_8") -> None:
-    """Make a long labelled scene from a script, with clips that no training has heard (the test split)."""
+    """Make a long labelled scene from a script, with clips that no training has heard (the test split).
+
+    Each of its sounds alone goes into a folder beside it, OUT.stems in place of OUT.flac.
+    """
     from seld_overlap_ros.config import FrontEnd
     from seld_overlap_ros.data.sounds import load_clips, load_noise
     from seld_overlap_ros.simulation.arrays import load_array
@@ -193,5 +196,4 @@ def scene(script: Annotated[Path, typer.Argument(help="YAML file that says what 
 
     clips, noises = load_clips(folder / "sounds", "test"), load_noise(folder / "sounds", "test")
     microphones, _ = load_array(shipped("arrays", array))
-    samples, truth = play_script(load_script(script), clips, noises, microphones, FrontEnd().sample_rate)
-    write_scene(samples, truth, out)
+    write_scene(*play_script(load_script(script), clips, noises, microphones, FrontEnd().sample_rate), out)

@@ -12,13 +12,15 @@ import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 
+REPLAY = ["evaluation/test_replay_scores.py", "evaluation/test_replay_page.py", "test_cli_bag.py"]
 NEEDS = {
     "torch": ["models", "nodes", "training", "evaluation/test_outcomes.py", "evaluation/test_table1.py",
               "data/test_own_classes.py", "test_hearing.py"],
     "lightning": ["training", "data/test_own_classes.py"],
     "pyroomacoustics": ["simulation", "speed", "test_hearing.py", "training", "data/test_own_classes.py"],
-    "torchmetrics": ["training", *(f"evaluation/test_{name}.py" for name in ("capi", "outcomes", "scores", "table1"))],
-    "rosbags": ["bags", "evaluation/test_replay.py", "test_cli_bag.py"],
+    "torchmetrics": ["training", *(f"evaluation/test_{name}.py" for name in ("capi", "outcomes", "scores", "table1")),
+                     *REPLAY],
+    "rosbags": ["bags", "evaluation/test_replay.py", *REPLAY],
     "matplotlib": ["speed", "test_data_card.py", "evaluation/test_table1.py"],
 }
 missing = [module for module in NEEDS if find_spec(module) is None]

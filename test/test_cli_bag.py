@@ -1,13 +1,17 @@
 """`seld-overlap bag` and `evaluate` as a build server runs them: what they leave, and their exit codes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import soundfile
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from typer.testing import CliRunner
 
+from seld_overlap_ros.bags.definitions import type_store
 from seld_overlap_ros.cli import app
+from seld_overlap_ros.cli_bag import _titles
 from seld_overlap_ros.streaming.sources import find_scene
 
 
@@ -22,6 +26,7 @@ def bag(tmp_path_factory):
     samples, rate = soundfile.read(find_scene("demo"), dtype="float32", stop=5 * 16000)
     soundfile.write(folder / "scene.flac", samples, rate, subtype="PCM_16")
     (folder / "scene.json").write_text(find_scene("demo").with_suffix(".json").read_text())
+    shutil.copytree(find_scene("demo").with_suffix(".stems"), folder / "scene.stems")
     made = run("bag", "make", folder / "scene.flac", folder / "bag", "--storage", "sqlite3")
     assert made.exit_code == 0 and "12 true sounds" in made.output
     return folder / "bag"
@@ -35,6 +40,9 @@ def test_a_bag_is_scored_into_a_table_and_a_file(bag, tmp_path):
     assert "8 of 12 true sounds lie after the end of the audio" in done.output
     result = json.loads(out.read_text())
     assert result["settings"]["hop_s"] == 1.0 and result["systems"]["overlap"]["all"]["n"] == 4
+    assert result["systems"]["overlap"]["all"]["si_sdri"] > 0  # the scene has stems
+    page = out.with_suffix(".html").read_text()
+    assert page.count("<audio") > 8 and "a market" not in page and "CC-BY" in page
 
 
 def test_too_low_a_score_ends_with_1(bag, tmp_path):
@@ -46,6 +54,37 @@ def test_bad_input_ends_with_2_and_what_is_good_is_scored(bag, tmp_path):
     done = run("evaluate", bag, tmp_path / "none", "--hop", 2, "--out", tmp_path / "scores.json")
     assert done.exit_code == 2 and "no bag" in done.output and "guitar strum" in done.output
     assert json.loads((tmp_path / "scores.json").read_text())["problems"]
+
+
+@pytest.mark.parametrize(("topic", "code", "sentence"), [
+    ("/truth", 2, "odd has no ground truth (no topic truth): there is nothing to score against"),
+    ("/audio_info", 0, "no audio_info beside /audio_stamped: the audio is taken for"),
+    ("/audio_stamped", 2, "odd holds no audio that is understood: it has /truth"),
+])
+def test_a_bag_that_lacks_a_topic_is_named_and_all_that_can_be_said_is(bag, tmp_path, topic, code, sentence):
+    with Reader(bag) as reader, Writer(tmp_path / "odd", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        kept = [one for one in reader.connections if one.topic != topic]
+        made = {one.topic: writer.add_connection(one.topic, one.msgtype, typestore=type_store(kept)) for one in kept}
+        for connection, ns, raw in reader.messages(kept):
+            writer.write(made[connection.topic], ns, raw)
+    done = run("evaluate", tmp_path / "odd", bag, "--hop", 4, "--out", tmp_path / "scores.json")
+    assert done.exit_code == code and sentence in done.output
+    assert json.loads((tmp_path / "scores.json").read_text())["systems"]["overlap"]["all"]["n"] == 8 - 4 * bool(code)
+
+
+def test_a_bag_with_a_broken_end_is_scored_as_far_as_it_reaches_and_said(bag, tmp_path):
+    shutil.copytree(bag, tmp_path / "cut")
+    file = next((tmp_path / "cut").glob("*.db3"))
+    file.write_bytes(file.read_bytes()[: int(0.9 * file.stat().st_size)])
+    done = run("evaluate", tmp_path / "cut", "--hop", 4, "--out", tmp_path / "scores.json")
+    assert done.exit_code == 0 and ("cut is not whole" in done.output or "cut is damaged" in done.output)
+    assert json.loads((tmp_path / "scores.json").read_text())["systems"]["overlap"]["all"]["n"] > 0
+
+
+def test_files_are_called_by_their_names_unless_two_have_the_same():
+    assert _titles(["overlap", "a/cascade.model.safetensors", "a/x.safetensors", "b/x.safetensors"]) == {
+        "overlap": "overlap", "a/cascade.model.safetensors": "cascade", "a/x.safetensors": "a/x.safetensors",
+        "b/x.safetensors": "b/x.safetensors"}
 
 
 @pytest.mark.parametrize(("words", "sentence"), [

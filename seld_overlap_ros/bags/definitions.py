@@ -11,6 +11,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 from rosbags.typesys.store import Typestore
 
 TRUTH_TYPE = "seld_overlap/msg/SoundEventArray"
+STEMS_TYPE = "seld_overlap/msg/SeparatedSource"
 INFO_TYPE = "audio_common_msgs/msg/AudioInfo"
 SOURCES = Path(__file__).parents[2]
 FOLDERS = {"seld_overlap": SOURCES / "msg", "audio_common_msgs": SOURCES / "interfaces" / "audio_common_msgs" / "msg"}

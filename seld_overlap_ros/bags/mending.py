@@ -63,8 +63,7 @@ def _mend_sqlite(path: Path, copy: Path) -> None:
         definition = dict(old.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
         for name in TABLES & definition.keys():
             new.execute(definition[name])
-            rows = old.execute(f'SELECT * FROM "{name}"')
-            with suppress(sqlite3.DatabaseError):
-                for row in rows:
+            with suppress(sqlite3.DatabaseError):  # the first row may lie beyond the end already, as that of metadata
+                for row in old.execute(f'SELECT * FROM "{name}"'):
                     new.execute(f'INSERT INTO "{name}" VALUES ({", ".join("?" * len(row))})', row)
         new.commit()

@@ -1,4 +1,4 @@
-"""A bag to what a node would have heard of it, and to the true events in it.
+"""A bag to what a node would have heard of it, to the true events in it, and to each of them alone.
 
 Topics are found by type and by the last part of their name, so a namespace does not matter. What is wrong with a bag
 is said in a sentence each (`notes`), and what can be read is read; a bag without any audio is refused.
@@ -6,25 +6,21 @@ is said in a sentence each (`notes`), and what can be read is read; a bag withou
 
 from __future__ import annotations
 
-import shutil
-import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
+import soxr
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader
-from rosbags.rosbag2.storage_mcap import McapReader
 from rosbags.typesys.store import Typestore
 
-from seld_overlap_ros.bags.definitions import INFO_TYPE, TRUTH_TYPE, type_store
-from seld_overlap_ros.bags.mending import mend
+from seld_overlap_ros.bags.definitions import INFO_TYPE, STEMS_TYPE, TRUTH_TYPE, type_store
+from seld_overlap_ros.bags.storage import BagError, Storage, same, short
 from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.evaluation.recording import Recording, Track
 from seld_overlap_ros.graphs import SAMPLE_FORMAT, SAMPLE_RATE
 from seld_overlap_ros.messages import AUDIO_KINDS, SECOND, AudioKind, from_audio_info, from_event, to_ns
 from seld_overlap_ros.streaming.intake import Intake
@@ -32,100 +28,17 @@ from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat, Description
 from seld_overlap_ros.streaming.stream import Window
 
-TRUTH_TOPIC, INFO_TOPIC = "truth", "audio_info"
+TRUTH_TOPIC, STEMS_TOPIC, INFO_TOPIC = "truth", "stems", "audio_info"
 JUMP_NS = round(FrontEnd().window_s * SECOND)  # stamps off by more are a jump to AudioStream, by less a gap
-
-
-class BagError(ValueError):
-    """A bag that cannot be used; the sentence says why."""
 
 
 def read_bag(path: Path) -> Bag:
     """Open a bag: its folder, or one of its files. Raises BagError that says what is wrong."""
     if not path.exists():
         raise BagError(f"no bag {path}")
-    storage = _Storage(path)
+    storage = Storage(path)
     topics = _find_topics(storage)
     return Bag(path, storage, topics, _survey(storage, topics))
-
-
-class _Storage:
-    """The messages in the files of a bag, as far as they can be read."""
-
-    def __init__(self, path: Path) -> None:
-        self.notes: list[str] = []
-        self.name = path.name
-        self._files = self._readable(path)
-        self.connections: list[Connection] = []
-        for file in self._files:
-            with closing(_opened(file)) as reader:
-                self.connections += reader.connections
-
-    def messages(self, wanted: Sequence[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
-        """Of these topics: topic, time of reception [ns] and content, in order of time where the bag has an index."""
-        for file in self._files:
-            with closing(_opened(file)) as reader:
-                connections = [c for c in reader.connections if any(_same(c, one) for one in wanted)]
-                try:
-                    if connections:
-                        yield from _messages(reader, connections)
-                except Exception as error:  # rosbags lets through whatever its parsers run into
-                    self.note(f"{self.name} is damaged, and what follows there is left out: {_short(error)}")
-
-    def _readable(self, path: Path) -> list[Path]:
-        """The bag itself where it is whole, else its files, mended."""
-        try:
-            with closing(_opened(path)):
-                return [path]
-        except Exception as error:
-            reason = _short(error)
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        mended = Path(mkdtemp(prefix="seld_overlap_bag_"))
-        weakref.finalize(self, shutil.rmtree, mended, ignore_errors=True)
-        files = [self._whole(file, mended) for file in inside if file.suffix in (".mcap", ".db3")]
-        files = [file for file in files if file is not None]
-        if not files:
-            raise BagError(f"{path} is no bag that can be read: {' '.join(self.notes) or reason}")
-        self.note(f"{path.name} is not whole, and what can be read of it is read: {reason}")
-        return files
-
-    def _whole(self, file: Path, mended: Path) -> Path | None:
-        """The file, or what can be read of it in the folder `mended`; None where that is nothing."""
-        for find in (lambda: file, lambda: mend(file, mended)):
-            try:
-                found = find()
-                with closing(_opened(found)):
-                    return found
-            except Exception as error:
-                reason = _short(error)
-        self.note(f"{file.name} is left out: {reason}")
-        return None
-
-    def note(self, sentence: str) -> None:
-        """Say it, once."""
-        if sentence not in self.notes:
-            self.notes.append(sentence)
-
-
-def _opened(path: Path) -> Reader:
-    reader = Reader(path)
-    reader.open()
-    return reader
-
-
-def _messages(reader: Reader, connections: list[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
-    """rosbags refuses an MCAP without an index whose messages were not written in order of time; here that will do."""
-    storage = reader.storage
-    unindexed = isinstance(storage, McapReader) and not storage.chunks
-    return storage.messages_scan(connections) if unindexed else reader.messages(connections)
-
-
-def _same(one: Connection, other: Connection) -> bool:
-    return (one.topic, one.msgtype) == (other.topic, other.msgtype)
-
-
-def _short(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
 
 
 @dataclass(frozen=True)
@@ -136,10 +49,18 @@ class _Topics:
     audio: Connection
     info: Connection | None
     truth: Connection | None
+    stems: Connection | None
     store: Typestore
 
-    def __iter__(self) -> Iterator[Connection]:
-        return (topic for topic in (self.audio, self.info, self.truth) if topic is not None)
+    @property
+    def heard(self) -> list[Connection]:
+        """What a node listens to."""
+        return [topic for topic in (self.audio, self.info) if topic is not None]
+
+    @property
+    def surveyed(self) -> list[Connection]:
+        """What is read when a bag is opened."""
+        return [*self.heard, *([self.truth] if self.truth else [])]
 
     def read(self, connection: Connection, raw: bytes) -> Any:
         """A message. Raises AudioError if it is not one of the type that the bag says."""
@@ -147,10 +68,10 @@ class _Topics:
             return self.store.deserialize_cdr(raw, connection.msgtype)
         except Exception as error:  # rosbags lets through whatever its parsers run into
             raise AudioError("message", f"a message on {connection.topic} is no {connection.msgtype} "
-                                        f"({_short(error)}): record the bag again") from error
+                                        f"({short(error)}): record the bag again") from error
 
 
-def _find_topics(storage: _Storage) -> _Topics:
+def _find_topics(storage: Storage) -> _Topics:
     """Raises BagError if there is no audio."""
     there = sorted({(c.topic, c.msgtype): c for c in storage.connections}.values(), key=lambda c: len(c.topic))
     found = [(kind, c) for kind in AUDIO_KINDS for c in there
@@ -163,16 +84,24 @@ def _find_topics(storage: _Storage) -> _Topics:
     namespace = audio.topic.rsplit("/", 1)[0]
     info = next((c for c in there if kind.info and c.topic == f"{namespace}/{INFO_TOPIC}" and c.msgtype == INFO_TYPE),
                 None)
-    named = [c for c in there if c.topic.rsplit("/", 1)[-1] == TRUTH_TOPIC]
-    truth = next((c for c in named if c.msgtype == TRUTH_TYPE), None)
+    truth, no_truth = _named(there, TRUTH_TOPIC, TRUTH_TYPE)
+    stems, no_stems = _named(there, STEMS_TOPIC, STEMS_TYPE)
     if truth is None:
-        why = f"{named[0].topic} is a {named[0].msgtype} and no {TRUTH_TYPE}" if named else f"no topic {TRUTH_TOPIC}"
-        storage.note(f"{storage.name} has no ground truth ({why}): there is nothing to score against")
+        storage.note(f"{storage.name} has no ground truth ({no_truth}): there is nothing to score against")
+    elif stems is None and "no topic" not in no_stems:
+        storage.note(f"{storage.name}: {no_stems}, and separation is not scored")
     try:
-        store = type_store([topic for topic in (audio, info, truth) if topic is not None])
+        store = type_store([topic for topic in (audio, info, truth, stems) if topic is not None])
     except Exception as error:  # rosbags lets through whatever its parsers run into
-        raise BagError(f"{storage.name} holds message definitions that cannot be read: {_short(error)}") from error
-    return _Topics(kind, audio, info, truth, store)
+        raise BagError(f"{storage.name} holds message definitions that cannot be read: {short(error)}") from error
+    return _Topics(kind, audio, info, truth, stems, store)
+
+
+def _named(there: Sequence[Connection], name: str, kind: str) -> tuple[Connection | None, str]:
+    """The topic of a name and a type, or why there is none."""
+    named = [c for c in there if c.topic.rsplit("/", 1)[-1] == name]
+    found = next((c for c in named if c.msgtype == kind), None)
+    return found, f"{named[0].topic} is a {named[0].msgtype} and no {kind}" if named else f"no topic {name}"
 
 
 @dataclass
@@ -203,14 +132,14 @@ class _Survey:
         return any(stamp_ns for stamp_ns, _, _ in self.chunks)
 
 
-def _survey(storage: _Storage, topics: _Topics) -> _Survey:
+def _survey(storage: Storage, topics: _Topics) -> _Survey:
     """Raises BagError if there is no audio."""
     found = _Survey()
-    for connection, time_ns, raw in storage.messages(tuple(topics)):
+    for connection, time_ns, raw in storage.messages(topics.surveyed):
         try:
             _take(found, topics, connection, time_ns, topics.read(connection, raw))
         except (ValueError, AttributeError) as error:  # of audio it is said again, and counted, when it is listened to
-            storage.note(f"{connection.topic}: {_short(error)}")
+            storage.note(f"{connection.topic}: {short(error)}")
     if not found.chunks:
         raise BagError(f"{storage.name} has no message of audio on {topics.audio.topic} that can be read")
     if topics.kind.info and found.described is None:
@@ -220,11 +149,11 @@ def _survey(storage: _Storage, topics: _Topics) -> _Survey:
 
 
 def _take(found: _Survey, topics: _Topics, connection: Connection, time_ns: int, message: Any) -> None:
-    if _same(connection, topics.audio):
+    if same(connection, topics.audio):
         chunk = topics.kind.read(message, _told(found.described, 1))
         found.received_ns = found.received_ns or time_ns
         found.chunks.append((chunk.stamp_ns, len(chunk.data), chunk.described))
-    elif topics.info is not None and _same(connection, topics.info):
+    elif topics.info is not None and same(connection, topics.info):
         found.described = found.described or from_audio_info(message)
     else:
         for event in [*message.events, *message.ended]:
@@ -264,9 +193,10 @@ class Bag:
     once. Stamps that come twice, after a clock was set back, are not told apart.
     """
 
-    def __init__(self, path: Path, storage: _Storage, topics: _Topics, survey: _Survey) -> None:
+    def __init__(self, path: Path, storage: Storage, topics: _Topics, survey: _Survey) -> None:
         self.path = path
         self.notes = storage.notes  # a sentence for each thing that is wrong
+        self.credits = storage.credits  # a line for each recording in it, where the bag says so
         self.n_chunks = len(survey.chunks)  # messages of audio
         self.described = survey.described  # what AudioInfo tells, unchecked; None: the messages say it, or nothing does
         self._storage, self._topics = storage, topics
@@ -292,10 +222,10 @@ class Bag:
         told = _told(self.described, n_channels)
         if topics.kind.info:
             intake.describe(told)
-        for connection, _, raw in self._storage.messages([c for c in topics if c is not topics.truth]):
+        for connection, _, raw in self._storage.messages(topics.heard):
             try:
                 message = topics.read(connection, raw)
-                if _same(connection, topics.audio):
+                if same(connection, topics.audio):
                     tick()
                     yield from map(self._stamped, intake.push(topics.kind.read(message, told)))
                 else:
@@ -303,6 +233,19 @@ class Bag:
             except (ValueError, AttributeError) as error:
                 intake.refuse(error if isinstance(error, AudioError) else AudioError("message", str(error)))
         yield from map(self._stamped, intake.stream.settle())
+
+    def stems(self, sample_rate: int) -> dict[int, Track]:
+        """Each true sound alone as microphone 0 hears it, by its id, on the scene's clock; {} where there are none."""
+        topic, found = self._topics.stems, Recording()
+        for _, _, raw in self._storage.messages([topic] if topic else []):
+            try:
+                message = self._topics.read(topic, raw)
+                at_s = self.since_start(to_ns(message.header.stamp))
+                found.add_source(message.event.id, at_s, np.asarray(message.samples), message.sample_rate)
+            except (ValueError, AttributeError) as error:
+                self._storage.note(f"{topic.topic}: {short(error)}")
+        true = {event.id for event in self.events or ()}
+        return {known: _at_rate(track, sample_rate) for known, track in found.tracks.items() if known in true}
 
     def samples(self, front_end: FrontEnd, n_channels: int, hop_s: float = 0.5) -> tuple[np.ndarray, int, int]:
         """What the windows hold, in one piece (M, n) on the scene's clock; rate [Hz]; stamp of the first sample [ns].
@@ -331,3 +274,11 @@ class Bag:
             self._storage.note(f"{n_outside} of {len(events)} true sounds lie after the end of the audio and are not "
                                "counted")
         return tuple(sorted(inside, key=lambda event: (event.onset_s, event.id)))
+
+
+def _at_rate(track: Track, sample_rate: int) -> Track:
+    if track.sample_rate == sample_rate:
+        return track
+    samples = soxr.resample(track.samples(), track.sample_rate, sample_rate)
+    start = round(track.start * sample_rate / track.sample_rate)
+    return Track(sample_rate, {start: samples}, start + len(samples))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ import soundfile
 from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.data.recorded import class_names, events, read_labels, to_entry
 from seld_overlap_ros.evaluation.events import Event
-from seld_overlap_ros.evaluation.truth import load_truth
+from seld_overlap_ros.evaluation.recording import Track
+from seld_overlap_ros.evaluation.truth import load_truth, stem_file
 from seld_overlap_ros.streaming.pcm import AudioFormat
 from seld_overlap_ros.streaming.sources import SoundFile
 
@@ -34,12 +35,15 @@ class BagScene:
     chunks: Iterable[np.ndarray]  # (n, M) float32 each, to be gone through once
     events: tuple[Event, ...]  # the truth
     credits: tuple[str, ...] = ()  # a line for each recording in it
+    stems: Mapping[int, Track] = field(default_factory=dict)  # id of an event -> microphone 0 hears it alone
 
 
 def from_scene(sound: Path) -> BagScene:
-    """A sound file with its truth beside it as JSON. Raises ValueError."""
+    """A sound file with its truth beside it as JSON, and its stems where it has some. Raises ValueError."""
     truth = load_truth(sound.with_suffix(".json"))
-    return _from_file(sound, truth.title, truth.events, truth.credits)
+    scene = _from_file(sound, truth.title, truth.events, truth.credits)
+    files = {event.id: stem_file(sound, event.id) for event in truth.events}
+    return replace(scene, stems={known: _stem(file, scene.audio) for known, file in files.items() if file.is_file()})
 
 
 def from_labels(sound: Path, labels: Path) -> BagScene:
@@ -61,7 +65,26 @@ def from_mixture(store: MixtureStore, index: int) -> BagScene:
                   for number, event in enumerate(scene.events, 1))
     # their 16 bits are scaled otherwise than S16LE's
     audio = AudioFormat(len(scene.mixture), rate, "F32LE")
-    return BagScene(f"mixture {index}", audio, _cut(scene.mixture.T, rate), truth)
+    stems = {event.id: sounding(stem, rate) for event, stem in zip(truth, scene.stems, strict=True)}
+    return BagScene(f"mixture {index}", audio, _cut(scene.mixture.T, rate), truth, stems=stems)
+
+
+def sounding(samples: np.ndarray, sample_rate: int) -> Track:
+    """Samples (n,) from time 0 of the scene on, without the silence before and after."""
+    at = np.flatnonzero(samples)
+    first, end = (at[0], at[-1] + 1) if len(at) else (0, 1)
+    return Track(sample_rate, {int(first): samples[first:end]}, int(end))
+
+
+def _stem(file: Path, audio: AudioFormat) -> Track:
+    try:
+        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
+    if (samples.shape[1], rate) != (1, audio.sample_rate):
+        raise ValueError(f"{file} has {samples.shape[1]} channels at {rate} Hz: a stem has one at the scene's "
+                         f"{audio.sample_rate} Hz")
+    return sounding(samples[:, 0], rate)
 
 
 def _cut(samples: np.ndarray, rate: int) -> Iterator[np.ndarray]:

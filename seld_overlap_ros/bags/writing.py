@@ -1,8 +1,11 @@
-"""A scene as a rosbag2 bag: what capture nodes publish, `truth`, and `/clock`.
+"""A scene as a rosbag2 bag: what capture nodes publish, `truth`, `stems` and `/clock`.
 
 `truth` is a SoundEventArray with the true sounds, score 1: one at the start, and one whenever a sound begins or ends.
 Its `events` are those that sound at its stamp, each with its whole duration; its `ended` those that end there. So
 whoever listens, or has the first half of a bag only, knows each sound as soon as it begins.
+
+`stems`, where the scene has them, are SeparatedSources, as `separated` would carry them were it perfect: each true
+sound as microphone 0 hears it alone, in chunks, with the event of that id.
 """
 
 from __future__ import annotations
@@ -17,13 +20,15 @@ import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from seld_overlap_ros.bags.definitions import INFO_TYPE, TRUTH_TYPE, type_store
-from seld_overlap_ros.bags.scenes import BagScene
+from seld_overlap_ros.bags.definitions import INFO_TYPE, STEMS_TYPE, TRUTH_TYPE, type_store
+from seld_overlap_ros.bags.scenes import CHUNK_S, BagScene
 from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.evaluation.recording import Track
 from seld_overlap_ros.messages import SECOND
 from seld_overlap_ros.streaming.pcm import encode
 
 STORAGES = ("mcap", "sqlite3")
+VERSION = 8  # of the metadata: the latest that Humble reads; what came later reads it too
 START_NS = 1_700_000_000 * SECOND  # of every bag: the same scene gives the same bag
 INFO_EVERY_NS = SECOND
 FRAME_ID = "microphone_array"
@@ -36,10 +41,12 @@ def _qos(depth: int, durability: QosDurability = QosDurability.VOLATILE,
                False)
 
 
+STEMS = "/stems"
 TOPICS = {  # topic -> type, and how scene_player or rosbag2's player publish it
     "/audio_stamped": ("audio_common_msgs/msg/AudioDataStamped", _qos(100)),
     "/audio_info": (INFO_TYPE, _qos(1, QosDurability.TRANSIENT_LOCAL)),
     "/truth": (TRUTH_TYPE, _qos(50)),
+    STEMS: (STEMS_TYPE, _qos(50)),
     "/clock": ("rosgraph_msgs/msg/Clock", _qos(1, reliability=QosReliability.BEST_EFFORT)),
 }
 
@@ -56,7 +63,7 @@ def write_bag(path: Path, scene: BagScene, storage: str = STORAGES[0]) -> None:
         raise ValueError(f"no storage {storage!r}: {' or '.join(STORAGES)}")
     if path.exists():
         raise ValueError(f"{path} is there already: name another folder, or move it away")
-    writer = Writer(path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin[storage.upper()])
+    writer = Writer(path, version=VERSION, storage_plugin=StoragePlugin[storage.upper()])
     writer.set_custom_data("title", scene.title)
     writer.set_custom_data("credits", "\n".join(scene.credits))
     try:
@@ -70,17 +77,19 @@ def write_bag(path: Path, scene: BagScene, storage: str = STORAGES[0]) -> None:
 def _write(writer: Writer, scene: BagScene) -> None:
     store = type_store()
     connections = {topic: writer.add_connection(topic, kind, typestore=store, offered_qos_profiles=[qos])
-                   for topic, (kind, qos) in TOPICS.items()}
-    make = _Messages(store.types)
-    for time_ns, topic, message in heapq.merge(_sound(scene, make), _truth(scene.events, make), key=lambda m: m[0]):
+                   for topic, (kind, qos) in TOPICS.items() if topic != STEMS or scene.stems}
+    make = _Messages(store.types, sorted({event.label or "" for event in scene.events}))
+    stems = (_stem(event, scene.stems[event.id], make) for event in scene.events if event.id in scene.stems)
+    said = heapq.merge(_sound(scene, make), _truth(scene.events, make), *stems, key=lambda timed: timed.time_ns)
+    for time_ns, topic, message in said:
         writer.write(connections[topic], time_ns, store.serialize_cdr(message, TOPICS[topic][0]))
 
 
 class _Messages:
-    """Makes messages of the types of a store."""
+    """Makes messages of the types of a store; a class is known by its place in `labels`."""
 
-    def __init__(self, types: dict[str, type]) -> None:
-        self._types = types
+    def __init__(self, types: dict[str, type], labels: list[str]) -> None:
+        self._types, self._labels = types, labels
 
     def time(self, ns: int, kind: str = "Time") -> object:
         return self._types[f"builtin_interfaces/msg/{kind}"](*divmod(ns, SECOND))
@@ -108,9 +117,15 @@ class _Messages:
                                           ended=ended)
         return _Timed(now_ns, "/truth", message)
 
-    def event(self, now_ns: int, event: Event, class_id: int, ended: bool) -> object:
+    def stem(self, stamp_ns: int, event: object, sequence: int, rate: int, samples: np.ndarray) -> _Timed:
+        message = self._types[STEMS_TYPE](header=self.header(stamp_ns), event=event, sequence=sequence,
+                                          sample_rate=rate, samples=samples)
+        return _Timed(stamp_ns + len(samples) * SECOND // rate, STEMS, message)
+
+    def event(self, now_ns: int, event: Event, ended: bool) -> object:
         onset_ns, end_ns = _span(event)
-        hypothesis = self._types["seld_overlap/msg/ClassHypothesis"](class_id, event.label or "", event.score)
+        label = event.label or ""
+        hypothesis = self._types["seld_overlap/msg/ClassHypothesis"](self._labels.index(label), label, event.score)
         return self._types["seld_overlap/msg/SoundEvent"](
             header=self.header(now_ns), id=event.id, azimuth=event.azimuth, azimuth_resolution=0.0, direction_score=1.0,
             hypotheses=[hypothesis], unknown=event.label is None, onset=self.time(onset_ns),
@@ -139,12 +154,21 @@ def _sound(scene: BagScene, make: _Messages) -> Iterator[_Timed]:
 
 
 def _truth(events: tuple[Event, ...], make: _Messages) -> Iterator[_Timed]:
-    labels = sorted({event.label or "" for event in events})
     spans = {event: _span(event) for event in events}
     moments = {START_NS, *(ns for span in spans.values() for ns in span)}
     for now_ns in sorted(moments):
-        sounding, ended = ([make.event(now_ns, event, labels.index(event.label or ""), is_over)
+        sounding, ended = ([make.event(now_ns, event, is_over)
                             for event, (onset_ns, end_ns) in spans.items()
                             if (end_ns == now_ns if is_over else onset_ns <= now_ns < end_ns)]
                            for is_over in (False, True))
         yield make.truth(now_ns, sounding, ended)
+
+
+def _stem(event: Event, stem: Track, make: _Messages) -> Iterator[_Timed]:
+    """One sound alone, each chunk when its last sample has sounded."""
+    samples, rate = stem.samples(), stem.sample_rate
+    size = round(CHUNK_S * rate)
+    for sequence, first in enumerate(range(0, len(samples), size)):
+        stamp_ns = START_NS + (stem.start + first) * SECOND // rate
+        about = make.event(stamp_ns, event, first + size >= len(samples))
+        yield make.stem(stamp_ns, about, sequence, rate, samples[first : first + size])

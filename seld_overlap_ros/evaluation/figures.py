@@ -83,7 +83,7 @@ def timeline_axis(scene: Scene) -> str:
         f'<text x="76" y="{_y(scene, sector):.1f}" class="tick end">{azimuth_name(sector)}</text>'
         for sector in scene.sectors
     ]
-    return _svg(84, PLOT_HEIGHT + AXIS_HEIGHT, "axis", "", "".join(marks), hidden=True)
+    return svg(84, PLOT_HEIGHT + AXIS_HEIGHT, "axis", "", "".join(marks), hidden=True)
 
 
 def timeline(scene: Scene) -> str:
@@ -99,7 +99,7 @@ def timeline(scene: Scene) -> str:
         f'<line class="playhead" y1="0" y2="{PLOT_HEIGHT}" style="--w:{width:.0f}px"/>',
     ]
     label = f"Timeline of {len(scene.truth)} true and {len(scene.detections)} heard sounds; the table lists them."
-    return _svg(width, PLOT_HEIGHT + AXIS_HEIGHT, "timeline", label, "".join(parts))
+    return svg(width, PLOT_HEIGHT + AXIS_HEIGHT, "timeline", label, "".join(parts))
 
 
 def detection_rows(scene: Scene) -> list[tuple[Event, int]]:
@@ -132,10 +132,11 @@ def polar(scene: Scene) -> str:
         ]
     parts.append(f'<circle class="playhead ring" style="--r0:{ROBOT_RADIUS}px;--r1:{RADIUS}px"/>')
     label = "The same sounds seen from above: the robot in the centre, its front up, time running outwards."
-    return _svg(540, 460, "polar", label, f'<g transform="translate(270 230)">{"".join(parts)}</g>')
+    return svg(540, 460, "polar", label, f'<g transform="translate(270 230)">{"".join(parts)}</g>')
 
 
-def _svg(width: float, height: float, kind: str, label: str, content: str, hidden: bool = False) -> str:
+def svg(width: float, height: float, kind: str, label: str, content: str, hidden: bool = False) -> str:
+    """A picture of class `kind`, in pixels; `label` says what it shows to whoever does not see it."""
     meaning = 'aria-hidden="true"' if hidden else f'role="img" aria-label="{escape(label)}"'
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     return f'<svg class="{kind}" {size} {meaning}>{content}</svg>'

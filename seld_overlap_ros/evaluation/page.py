@@ -54,9 +54,7 @@ class Report:
     def scene(self) -> Scene:
         """What the figures show, everything by onset."""
         truth, heard = (sorted(es, key=lambda e: (e.onset_s, e.id)) for es in (self.truth, self.detections))
-        labels = dict.fromkeys(event.label for event in (*truth, *heard))
-        colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
-        return Scene(truth, heard, len(self.mixture) / self.sample_rate, self.resolution, colours)
+        return Scene(truth, heard, len(self.mixture) / self.sample_rate, self.resolution, colours(truth, heard))
 
     @cached_property
     def matching(self) -> Matching:
@@ -74,20 +72,33 @@ def render(report: Report) -> str:
     """The page as HTML. Raises ValueError if there is no mixture to show."""
     if not report.mixture.size:
         raise ValueError("page: the mixture holds no samples, so there is nothing to show")
-    template = Template(resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(
+    return filled(
+        "page.html",
         title=escape(report.title),
         lead=escape(report.lead),
         summary=_summary(report),
-        legend=_legend(report.scene),
+        legend=legend(report.scene),
         timeline_axis=timeline_axis(report.scene),
         timeline=timeline(report.scene),
         polar=polar(report.scene),
         table=_table(report),
         listen=_listen(report),
         sources=_sources(report),
-        footer=_footer(report.credits),
+        footer=footer(report.credits),
     )
+
+
+def filled(template: str, **parts: str) -> str:
+    """A page from one of the templates here; all have one style."""
+    texts = {name: resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+             for name in (template, "page.css")}
+    return Template(texts[template]).substitute(style=texts["page.css"], **parts)
+
+
+def colours(*events: Sequence[Event]) -> dict[str | None, str]:
+    """A colour for each label; they come again when there are many."""
+    labels = dict.fromkeys(event.label for of_one in events for event in of_one)
+    return {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
 
 
 def _summary(report: Report) -> str:
@@ -111,24 +122,27 @@ def _meter(share: float, kind: str) -> str:
     return f'<span class="meter" aria-hidden="true"><i class="{kind}" style="width:{100 * share:.1f}%"></i></span>'
 
 
-def _legend(scene: Scene) -> str:
+def legend(scene: Scene) -> str:
+    """What boxes and colours mean."""
     items = ['<i class="box"></i>truth', '<i class="box filled"></i>heard']
-    items += [f"{_chip(scene, label)}{plain(label)}" for label in scene.colours]
+    items += [f"{chip(scene.colours[label])}{plain(label)}" for label in scene.colours]
     return f'<ul class="legend">{"".join(f"<li>{item}</li>" for item in items)}</ul>'
 
 
-def _chip(scene: Scene, label: str) -> str:
-    return f'<i class="chip" style="--c:{scene.colours[label]}"></i>'
+def chip(colour: str) -> str:
+    """A small square of a colour."""
+    return f'<i class="chip" style="--c:{colour}"></i>'
 
 
 def _cell(scene: Scene, event: Event, before: str = "", after: str = "") -> str:
     return (
-        f'<span class="name">{_chip(scene, event.label)}<span>{before}{plain(event.label)}{after}</span></span>'
-        f"<small>{azimuth_name(event.azimuth)}, {_span(event)}</small>"
+        f'<span class="name">{chip(scene.colours[event.label])}<span>{before}{plain(event.label)}{after}</span></span>'
+        f"<small>{azimuth_name(event.azimuth)}, {span(event)}</small>"
     )
 
 
-def _span(event: Event) -> str:
+def span(event: Event) -> str:
+    """From when to when."""
     return f"{event.onset_s:.1f}{TO}{event.end_s:.1f}{NBSP}s"
 
 
@@ -184,8 +198,8 @@ def _sources(report: Report) -> str:
         true = truth.get(event.id)
         said = f", in truth {plain(true.label)}" if true and true.label != event.label else ""
         heading = (
-            f'<h3 class="name">{_chip(scene, event.label)}<span>{plain(event.label)}{sure(event)}</span></h3>'
-            f"<span>{azimuth_name(event.azimuth)}, {_span(event)}</span>"
+            f'<h3 class="name">{chip(scene.colours[event.label])}<span>{plain(event.label)}{sure(event)}</span></h3>'
+            f"<span>{azimuth_name(event.azimuth)}, {span(event)}</span>"
             f'<span class="soft">{_verdict(true, event).split("<small>")[0]}{said}</span>'
         )
         name = f"the separated {plain(event.label)}, {azimuth_name(event.azimuth)}"
@@ -217,7 +231,8 @@ def _time_scale(duration_s: float) -> str:
     return f'<div class="time" aria-hidden="true">{"".join(marks)}</div>'
 
 
-def _footer(credits: Sequence[str]) -> str:
+def footer(credits: Sequence[str]) -> str:
+    """Sources and licences of the sounds."""
     if not credits:
         return ""
     items = "".join(f"<li>{escape(line)}</li>" for line in credits)

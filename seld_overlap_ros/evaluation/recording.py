@@ -47,9 +47,15 @@ class Track:
 
     def samples(self) -> np.ndarray:
         """The waveform (N,) float32 from `start` on, 0 where there was no chunk."""
-        whole = np.zeros(max(at + len(chunk) for at, chunk in self.chunks.items()) - self.start, np.float32)
+        return self.between(self.start, max(at + len(chunk) for at, chunk in self.chunks.items()))
+
+    def between(self, first: int, end: int) -> np.ndarray:
+        """The waveform (end - first,) float32 from sample `first` on, 0 where there was no chunk."""
+        whole = np.zeros(end - first, np.float32)
         for at, chunk in self.chunks.items():
-            whole[at - self.start :][: len(chunk)] = chunk
+            inside = chunk[max(0, first - at) : max(0, end - at)]
+            begin = max(0, at - first)
+            whole[begin : begin + len(inside)] = inside
         return whole
 
 
@@ -59,7 +65,7 @@ class Recording:
     def __init__(self) -> None:
         self._zero_s: float | None = None
         self._events: dict[int, Event] = {}
-        self._tracks: dict[int, Track] = {}
+        self.tracks: dict[int, Track] = {}  # id -> waveform, counted from stamp 0
 
     def begin(self, stamp_s: float) -> None:
         """Stamp of a chunk of audio; the first one is time 0 of the scene."""
@@ -83,7 +89,7 @@ class Recording:
         if samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
             raise ValueError(f"sound {track_id}: a chunk must be one channel of finite samples, not empty")
         start = round(stamp_s * sample_rate)
-        track = self._tracks.setdefault(track_id, Track(sample_rate))
+        track = self.tracks.setdefault(track_id, Track(sample_rate))
         if track.sample_rate != sample_rate:
             raise ValueError(f"sound {track_id}: rate went from {track.sample_rate} to {sample_rate} Hz")
         away_s = (start - track.start) / sample_rate if track.chunks else 0.0
@@ -99,7 +105,7 @@ class Recording:
 
     def track(self, track_id: int) -> tuple[np.ndarray, int]:
         """Waveform (N,) and rate [Hz] of a sound, sample 0 at time 0 of the scene. Raises KeyError if it has none."""
-        track = self._tracks[track_id]
+        track = self.tracks[track_id]
         samples = track.samples()
         start = track.start - round(self._zero() * track.sample_rate)
         return np.pad(samples, (start, 0)) if start >= 0 else samples[-start:], track.sample_rate
@@ -111,7 +117,7 @@ class Recording:
         """
         (folder / "separated").mkdir(parents=True, exist_ok=True)
         write_events(folder / "events.json", self.events())
-        for track_id in self._tracks:  # one at a time, as each is as long as the scene up to its sound's end
+        for track_id in self.tracks:  # one at a time, as each is as long as the scene up to its sound's end
             event = self._events.get(track_id)
             name = file_name(track_id, event and event.label)
             soundfile.write(folder / "separated" / name, *self.track(track_id), subtype="PCM_16")
@@ -121,5 +127,5 @@ class Recording:
             return self._zero_s
         # Without a stamp of the audio itself, whatever was heard first has to do.
         starts = [event.onset_s for event in self._events.values()]
-        starts += [track.start / track.sample_rate for track in self._tracks.values()]
+        starts += [track.start / track.sample_rate for track in self.tracks.values()]
         return min(starts, default=0.0)

@@ -1,44 +1,51 @@
-"""Scores of systems that heard the same bags: found and named, DCASE's, how late, by class, by direction, and paired.
+"""Scores of systems that heard the same bags: found and named, DCASE's, separation, how late, in groups, and paired.
 
 A sound is found and named as in matching.py; ER20, F20, LE and LR are seld.py's, over all bags. A detection of unknown
 class counts there as one of a class that never sounds. The delay of a sound that was found runs from its onset to the
 end of the first window, of those that end after the onset, that reported it; computing comes on top in a live graph.
+The paper's count asks for one sound a mixture: here for one in each stretch of a window's length in which any begins.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import combinations
 
 import numpy as np
-from rich.console import Group
-from rich.table import Table
+from scipy.stats import wilcoxon
 
 from seld_overlap_ros.bags.reading import Bag
-from seld_overlap_ros.config import uniform_azimuths
+from seld_overlap_ros.config import FrontEnd, uniform_azimuths
 from seld_overlap_ros.evaluation.events import Event, wrap
-from seld_overlap_ros.evaluation.events import plain as in_words
 from seld_overlap_ros.evaluation.matching import Matching, match
-from seld_overlap_ros.evaluation.replay import Heard, Settings, hear
-from seld_overlap_ros.evaluation.scores import compare, interval95, plain
-from seld_overlap_ros.evaluation.seld import SEGMENT_S, Sounding, in_segments, seld_scores
+from seld_overlap_ros.evaluation.recording import Track
+from seld_overlap_ros.evaluation.replay import Heard, Settings
+from seld_overlap_ros.evaluation.replay_budget import budget, shares
+from seld_overlap_ros.evaluation.replay_separation import capi_sdri_of_clips, si_sdr_gains
+from seld_overlap_ros.evaluation.scores import compare, interval95, mean, plain
+from seld_overlap_ros.evaluation.seld import SEGMENT_S, Sounding, in_frames, seld_scores
 from seld_overlap_ros.models.engine import Engine
+from seld_overlap_ros.simulation.rooms import scene_rng
 
 AZIMUTHS = uniform_azimuths()  # of the directions that true sounds are sorted into [rad]
-LIMITS = ("found", "named", "f20", "lr")  # scores that a build may ask for: more is better
-ALPHA = 0.05  # of a paired test, for the eye
+STRETCH_S = FrontEnd().window_s  # the length of the paper's mixtures
+SHARES = ("found", "named", "f20", "lr")  # scores from 0 to 1 that a build may ask for: more is better
+LIMITS = (*SHARES, "per_1000", "si_sdri", "capi_sdri")  # and those that are no shares
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One bag with its truth, as one system heard it."""
+    """One bag with its truth, as one system heard it. Dicts are by the ids of true sounds."""
 
     bag: Bag
     heard: Heard
     matching: Matching
+    si_sdri: Mapping[int, float] = field(default_factory=dict)  # [dB], of sounds that were found and have a stem
+    capi_sdri: Sequence[float] = ()  # [dB], clip by clip
+    lost: Mapping[int, str] | None = None  # what each sound was lost by; None: not known
 
     @property
     def delays_s(self) -> list[float]:
@@ -54,27 +61,48 @@ class Scored:
         right = {true.id for true, _ in (self.matching.named if named else self.matching.pairs)}
         return [event.id in right for event in self.bag.events]
 
+    def gains(self) -> list[float]:
+        """Of each true sound, by onset: SI-SDR improvement [dB]; NaN where there is none."""
+        return [self.si_sdri.get(event.id, math.nan) for event in self.bag.events]
 
-def evaluate(bags: Sequence[Bag], systems: Mapping[str, Engine], settings: Settings,
-             tick: Callable[[], object] = lambda: None) -> dict:
-    """Let every system hear every bag -> scores and all that was heard, as plain values for JSON.
 
+def score(bags: Sequence[Bag], heard: Mapping[str, Sequence[Heard]], settings: Settings,
+          systems: Mapping[str, Engine]) -> dict:
+    """What each system heard of each bag -> scores and all that was heard, as plain values for JSON.
+
+    `systems` say what sounds were lost by; one that is not among them gets no such account.
     `problems` has a sentence for each bag that cannot be scored; it counts for no system, so that all are compared on
-    the same sounds. `run_time` alone depends on the machine. `tick` is called for each chunk of a bag.
+    the same sounds. `run_time` alone depends on the machine.
     """
-    heard = {name: [hear(bag, system, settings, tick) for bag in bags] for name, system in systems.items()}
     reasons = [_why_not(bag, {name: of_system[n] for name, of_system in heard.items()}) for n, bag in enumerate(bags)]
-    scored = {name: [Scored(bag, one, match(bag.events, one.events))
-                     for bag, one, reason in zip(bags, of_system, reasons, strict=True) if not reason]
-              for name, of_system in heard.items()}
+    of_bags = {name: [] for name in heard}
+    for n, (bag, reason) in enumerate(zip(bags, reasons, strict=True)):
+        stems = {}  # rate -> what the bag has
+        for name, of_system in heard.items():
+            of_bags[name].append(None if reason else _scored(bag, of_system[n], systems.get(name), stems))
+    scored = {name: [one for one in of_system if one] for name, of_system in of_bags.items()}
     return plain({
         "settings": asdict(settings),
         "problems": [reason for reason in reasons if reason],
         "bags": [_about(bag) for bag in bags],
-        "systems": {name: _scores(scored[name]) | {"heard": [_heard(one) for one in heard[name]]} for name in systems},
+        "systems": {name: _scores(scored[name]) | {"heard": list(map(_heard, of_system, of_bags[name]))}
+                    for name, of_system in heard.items()},
         "compared": _compared(scored),
         "run_time": {name: _run_time(bags, of_system) for name, of_system in heard.items()},
     })
+
+
+def _scored(bag: Bag, heard: Heard, engine: Engine | None, stems: dict[int, dict[int, Track]]) -> Scored:
+    matching, mixture = match(bag.events, heard.events), heard.mixture
+    if mixture and mixture.sample_rate not in stems:
+        stems[mixture.sample_rate] = bag.stems(mixture.sample_rate)
+    alone = stems[mixture.sample_rate] if mixture else {}
+    lost = budget(matching, heard.looks, alone, engine) if engine and heard.looks else None
+    if not alone:
+        return Scored(bag, heard, matching, lost=lost)
+    gains = si_sdr_gains(matching, alone, mixture, heard.separated)
+    clips = capi_sdri_of_clips(bag.events, alone, heard.events, heard.separated, mixture, bag.duration_s)
+    return Scored(bag, heard, matching, gains, clips, lost)
 
 
 def _why_not(bag: Bag, heard: Mapping[str, Heard]) -> str:
@@ -88,39 +116,60 @@ def _why_not(bag: Bag, heard: Mapping[str, Heard]) -> str:
 
 def _about(bag: Bag) -> dict:
     truth = None if bag.events is None else [event.to_json() for event in bag.events]
-    return {"bag": str(bag.path), "duration_s": bag.duration_s, "notes": list(bag.notes), "truth": truth}
+    return {"bag": str(bag.path), "duration_s": bag.duration_s, "notes": list(bag.notes), "truth": truth,
+            "credits": list(bag.credits)}
 
 
-def _heard(heard: Heard) -> dict:
+def _heard(heard: Heard, scored: Scored | None) -> dict:
     events = [event.to_json() | {"first_reported_s": min(heard.reported_s.get(event.id, ()), default=None)}
               for event in heard.events]
-    return {"n_windows": heard.n_windows, "notes": list(heard.notes), "events": events}
+    return {"n_windows": heard.n_windows, "notes": list(heard.notes), "events": events,
+            "sounds": _sounds(scored) if scored else []}
+
+
+def _sounds(scored: Scored) -> list[dict]:
+    """Each true sound: the detection that it was found as, what it was lost by, and SI-SDR improvement [dB]."""
+    found, lost = {true.id: heard.id for true, heard in scored.matching.pairs}, scored.lost or {}
+    return [{"id": event.id, "found_as": found.get(event.id), "lost": lost.get(event.id),
+             "si_sdri": scored.si_sdri.get(event.id)} for event in scored.bag.events]
 
 
 def _run_time(bags: Sequence[Bag], heard: Sequence[Heard]) -> dict:
     wall_s, audio_s = sum(one.wall_s for one in heard), sum(bag.duration_s for bag in bags)
-    return {"wall_s": wall_s, "times_real_time": audio_s / wall_s}
+    latency_s = [seconds for one in heard for seconds in one.latency_s]
+    return {"wall_s": wall_s, "times_real_time": audio_s / wall_s, "latency_s": latency_s}
 
 
 def _scores(scored: Sequence[Scored]) -> dict:
     return {
         "all": numbers(scored),
         "by_bag": [{"bag": str(one.bag.path)} | numbers([one]) for one in scored],
-        "by_class": _groups(scored, lambda event: event.label or "unknown"),
-        "by_direction": _groups(scored, lambda event: f"{math.degrees(nearest(event.azimuth)):.0f}"),
+        "by_class": _groups(scored, lambda event, bag: event.label or "unknown"),
+        "by_direction": _groups(scored, lambda event, bag: f"{math.degrees(nearest(event.azimuth)):.0f}"),
+        "by_sources": _groups(scored, lambda event, bag: str(at_once(event, bag.events))),
+        "confusion": confusion(scored),
+        "lost": shares([one.lost for one in scored]) if all(one.lost is not None for one in scored) else None,
+        "delays_s": [delay for one in scored for delay in one.delays_s],
     }
 
 
 def numbers(scored: Sequence[Scored]) -> dict:
-    """The scores of one system over some bags: shares in [0, 1], seconds, degrees; NaN where nothing is to be found."""
+    """The scores of one system over some bags: shares in [0, 1], seconds, degrees, dB; NaN where there is nothing.
+
+    `named` is the accuracy over all sources, and `per_1000` the paper's count.
+    """
     found, named = ([hit for one in scored for hit in one.hits(named)] for named in (False, True))
     delays, seld = [delay for one in scored for delay in one.delays_s], seld_scores(*_soundings(scored))
+    counted = [hit for one in scored for event, hit in zip(one.bag.events, one.hits(named=True), strict=True)
+               if event.id in drawn(one.bag)]
     return {
         "n": len(found),
         "found": float(np.mean(found)) if found else math.nan,
         "found_ci95": interval95(sum(found), len(found)),
         "named": float(np.mean(named)) if named else math.nan,
         "named_ci95": interval95(sum(named), len(named)),
+        "per_1000": 1000 * float(np.mean(counted)) if counted else math.nan,
+        "n_drawn": len(counted),
         "extra": sum(len(one.matching.extra) for one in scored),
         "er20": seld.error_rate,
         "f20": seld.f,
@@ -128,12 +177,22 @@ def numbers(scored: Sequence[Scored]) -> dict:
         "lr": seld.localization_recall,
         "delay_median_s": float(np.median(delays)) if delays else math.nan,
         "delay_p90_s": float(np.quantile(delays, 0.9)) if delays else math.nan,
+        "si_sdri": mean([gain for one in scored for gain in one.si_sdri.values()]),
+        "capi_sdri": mean([value for one in scored for value in one.capi_sdri]),
     }
 
 
+def drawn(bag: Bag) -> set[int]:
+    """The sounds of the paper's count: one of those that begin in the same stretch, drawn once and for all."""
+    stretches = defaultdict(list)
+    for event in bag.events:
+        stretches[int(event.onset_s // STRETCH_S)].append(event.id)
+    return {ids[scene_rng("count", bag.path.name, number).integers(len(ids))] for number, ids in stretches.items()}
+
+
 def _soundings(scored: Sequence[Scored]) -> tuple[Sounding, Sounding]:
-    """What sounds and what is heard in which segment."""
-    per_clip = max((math.ceil(one.bag.duration_s / SEGMENT_S) for one in scored), default=1)
+    """What sounds and what is heard in which frame."""
+    n_segments = max((math.ceil(one.bag.duration_s / SEGMENT_S) for one in scored), default=1)
     of_clip = [(one.bag.events, one.heard.events) for one in scored]
     labels = {label: number for number, label in enumerate(dict.fromkeys(
         event.label for events in of_clip for event in (*events[0], *events[1])))}
@@ -142,7 +201,7 @@ def _soundings(scored: Sequence[Scored]) -> tuple[Sounding, Sounding]:
         rows = [(clip, labels[event.label], event.azimuth, event.onset_s, event.end_s)
                 for clip, events in enumerate(of_clip) for event in events[side]]
         clip, label, azimuth, start, end = np.array(rows, float).reshape(-1, 5).T
-        return in_segments(clip.astype(int), label.astype(int), azimuth, start, end, per_clip)
+        return in_frames(clip.astype(int), label.astype(int), azimuth, start, end, n_segments)
 
     return sounding(0), sounding(1)
 
@@ -152,17 +211,45 @@ def nearest(azimuth: float) -> float:
     return min(AZIMUTHS, key=lambda centre: abs(wrap(azimuth - centre)))
 
 
-def _groups(scored: Sequence[Scored], group: Callable[[Event], str]) -> dict[str, dict]:
-    """Counts by group: true sounds, those found and named, and detections that were not there."""
+def at_once(event: Event, truth: Sequence[Event]) -> int:
+    """How many true sounds sound at once at most while an event does; the event itself is one of them if it is true."""
+    moments = [event.onset_s, *(other.onset_s for other in truth if event.onset_s < other.onset_s < event.end_s)]
+    return max(sum(other.onset_s <= moment < other.end_s or other is event for other in truth) for moment in moments)
+
+
+def _groups(scored: Sequence[Scored], group: Callable[[Event, Bag], str]) -> dict[str, dict]:
+    """By group: true sounds, those found and named, detections that were not there, and SI-SDR improvement [dB]."""
     counts = defaultdict(lambda: {"n": 0, "found": 0, "named": 0, "extra": 0})
+    gains = defaultdict(list)
     for one in scored:
-        for true in one.bag.events:
-            counts[group(true)]["n"] += 1
-        for what, events in (("found", [true for true, _ in one.matching.pairs]),
+        for what, events in (("n", one.bag.events), ("found", [true for true, _ in one.matching.pairs]),
                              ("named", [true for true, _ in one.matching.named]), ("extra", one.matching.extra)):
             for event in events:
-                counts[group(event)][what] += 1
-    return {key: counts[key] for key in sorted(counts)}
+                counts[group(event, one.bag)][what] += 1
+        for event in one.bag.events:
+            gains[group(event, one.bag)] += [one.si_sdri[event.id]] if event.id in one.si_sdri else []
+    return {key: {**counts[key], "si_sdri": mean(gains[key])} for key in sorted(counts, key=in_order)}
+
+
+def in_order(key: str) -> tuple[float, str]:
+    """Numbers as numbers, names as names."""
+    try:
+        return float(key), ""
+    except ValueError:
+        return math.inf, key
+
+
+def confusion(scored: Sequence[Scored]) -> list[dict]:
+    """How often which true class was given which name: `said` null where it was not found, `true` null where nothing
+    was, and "unknown" for a class that is not known.
+    """
+    counts = Counter()
+    for one in scored:
+        counts.update((true.label or "unknown", heard.label or "unknown") for true, heard in one.matching.pairs)
+        counts.update((true.label or "unknown", None) for true in one.matching.missed)
+        counts.update((None, heard.label or "unknown") for heard in one.matching.extra)
+    return [{"true": true, "said": said, "n": n}
+            for (true, said), n in sorted(counts.items(), key=lambda entry: tuple(name or "" for name in entry[0]))]
 
 
 def _compared(scored: Mapping[str, Sequence[Scored]]) -> list[dict]:
@@ -173,8 +260,20 @@ def _compared(scored: Mapping[str, Sequence[Scored]]) -> list[dict]:
             hits = [np.array([hit for one in side for hit in one.hits(what == "named")], bool)
                     for side in (of_first, of_second)]
             if len(hits[0]):
-                pairs.append({"first": first, "second": second, "score": what, **asdict(compare(*hits))})
+                pairs.append({"first": first, "second": second, "score": what, "n": len(hits[0]),
+                              **asdict(compare(*hits))})
+        gains = [np.array([gain for one in side for gain in one.gains()], float) for side in (of_first, of_second)]
+        difference = gains[0] - gains[1]
+        if np.isfinite(difference).any():
+            pairs.append({"first": first, "second": second, "score": "si_sdri", **_gained(difference)})
     return pairs
+
+
+def _gained(difference: np.ndarray) -> dict:
+    """Differences of SI-SDR improvement [dB], NaN where one has none -> their mean, and Wilcoxon's signed-rank test."""
+    difference = difference[np.isfinite(difference)]
+    p = float(wilcoxon(difference).pvalue) if difference.any() else 1.0
+    return {"n": len(difference), "gain": float(difference.mean()), "p": p}
 
 
 def read_limits(texts: Sequence[str]) -> dict[str, float]:
@@ -186,9 +285,9 @@ def read_limits(texts: Sequence[str]) -> dict[str, float]:
             limits[name] = float(value)
         except ValueError:
             name = ""
-        if name not in LIMITS or not 0 <= limits[name] <= 1:
-            raise ValueError(f"--fail-under {text!r} is no limit: write SCORE=VALUE, the score one of "
-                             f"{', '.join(LIMITS)}, the value from 0 to 1, as in f20=0.6")
+        if name not in LIMITS or not math.isfinite(limits[name]) or (name in SHARES and not 0 <= limits[name] <= 1):
+            raise ValueError(f"--fail-under {text!r} is no limit: write SCORE=VALUE, as in f20=0.6; the score one of "
+                             f"{', '.join(SHARES)}, from 0 to 1, or one of {', '.join(LIMITS[len(SHARES):])}")
     return limits
 
 
@@ -198,46 +297,3 @@ def shortfalls(result: dict, limits: Mapping[str, float]) -> list[str]:
                for score in limits}
     return [f"{name}: {score} is {'without a value' if value is None else value}, and {limits[score]:g} is asked for"
             for (name, score), value in reached.items() if value is None or value < limits[score]]
-
-
-def tables(result: dict) -> Group:
-    """What an `evaluate` says, for a terminal."""
-    parts = [_systems_table(result), "", _classes_table(result)]
-    if result["compared"]:
-        parts += ["", *(f"{pair['first']} against {pair['second']}, {pair['score']}: {pair['gain']:+.3f} "
-                        f"({pair['only_first']} only by the first, {pair['only_second']} only by the second; "
-                        f"p = {pair['p']:.2g}{', which may be chance' if pair['p'] >= ALPHA else ''})"
-                        for pair in result["compared"])]
-    return Group(*parts)
-
-
-def _systems_table(result: dict) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for number, head in enumerate(("system", "sounds", "found", "named", "extra", "ER20", "F20", "LE", "LR", "delay",
-                                   "speed")):
-        table.add_column(head, justify="right" if number else "left", no_wrap=bool(number), overflow="fold")
-    for name, of_system in result["systems"].items():
-        row = of_system["all"]
-        table.add_row(
-            name, str(row["n"]), _shown(row["found"]), _shown(row["named"]), str(row["extra"]), _shown(row["er20"]),
-            _shown(row["f20"]), _shown(row["le_deg"], "{:.1f}°"), _shown(row["lr"]),
-            _shown(row["delay_median_s"], "{:.2f} s"), _shown(result["run_time"][name]["times_real_time"], "{:.1f}x"))
-    return table
-
-
-def _classes_table(result: dict) -> Table:
-    """How many of each class were found and named by each system."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("class", no_wrap=True)
-    table.add_column("sounds", justify="right")
-    for name in result["systems"]:
-        table.add_column(f"{name}: found, named", justify="right")
-    of_systems = [of_system["by_class"] for of_system in result["systems"].values()]
-    for label in sorted({label for classes in of_systems for label, counts in classes.items() if counts["n"]}):
-        counts = [classes[label] for classes in of_systems]
-        table.add_row(in_words(label), str(counts[0]["n"]), *(f"{one['found']}, {one['named']}" for one in counts))
-    return table
-
-
-def _shown(value: float | None, form: str = "{:.3f}") -> str:
-    return "-" if value is None else form.format(value)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import binomtest
 
-from seld_overlap_ros.evaluation.seld import SEGMENT_S, SeldScores, in_segments, seld_scores
+from seld_overlap_ros.evaluation.seld import SEGMENT_S, SeldScores, in_frames, seld_scores
 from seld_overlap_ros.simulation.rooms import scene_rng
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def direction_scores(outcomes: Outcomes) -> dict:
 def seld(outcomes: Outcomes, azimuths: Sequence[float], window_s: float) -> SeldScores:
     """SELD scores, each answer at the centre of its direction and in the segments in which its signal sounds."""
     per_clip = math.ceil(window_s / SEGMENT_S)
-    true = in_segments(outcomes.mixture, outcomes.label, outcomes.azimuth, outcomes.onset_s, outcomes.end_s, per_clip)
+    true = in_frames(outcomes.mixture, outcomes.label, outcomes.azimuth, outcomes.onset_s, outcomes.end_s, per_clip)
     clip, direction = np.nonzero(outcomes.asked)
     start_s, end_s = outcomes.heard_s[clip, direction].T
     said, azimuth = outcomes.said[clip, direction], np.array(azimuths)[direction]
-    heard = in_segments(clip, said, azimuth, start_s, end_s, per_clip)
+    heard = in_frames(clip, said, azimuth, start_s, end_s, per_clip)
     return seld_scores(true, heard)
 
 

@@ -1,9 +1,10 @@
-"""The SELD scores of DCASE 2020 to 2023: error rate and F within 20 degrees, localization error and recall.
+"""The SELD scores of DCASE 2021 to 2023: error rate and F within 20 degrees, localization error and recall.
 
-After Mesaros et al., "Joint measurement of localization and detection of sound events" (WASPAA 2019), in segments of
-1 s: an estimate is a true positive where its class sounds in the segment within 20 degrees. A class that is right in
-a direction that is wrong is both a false positive and a miss, so one substitution. F, localization error and recall
-are means over the classes that sound at all (macro, as in DCASE since 2022).
+After Mesaros et al., "Joint measurement of localization and detection of sound events" (WASPAA 2019), as DCASE's own
+code counts them (SELD_evaluation_metrics.py of sharathadavanne/seld-dcase2023): in segments of 1 s, what sounds of a
+class is paired frame by frame with what is heard of it, nearest first; a pair is a true positive where it is within
+20 degrees on average, and else one false positive more in the error rate, and both that and a miss in F. F,
+localization error and recall are means over the classes that sound at all (macro, as in DCASE since 2022).
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 SEGMENT_S = 1.0
+FRAMES = 10  # of a segment: 0.1 s each, as DCASE labels them
 NEAR = math.radians(20)  # [rad]
 NOT_FOUND = math.pi  # localization error of a class of which nothing was found, as DCASE counts it [rad]
+ROUNDING = 1e-6  # of a frame: 0.3 s is the end of frame 2
+
+Frames = dict[int, list[float]]  # frame -> azimuth of each instance of a class [rad]
 
 
 @dataclass(frozen=True)
 class Sounding:
-    """What sounds in which segment, E entries: segments are numbered through all clips."""
+    """What sounds in which frame, E entries: frames are numbered through all clips."""
 
-    segment: np.ndarray  # (E,) int
+    frame: np.ndarray  # (E,) int
     label: np.ndarray  # (E,) int, index of the class
     azimuth: np.ndarray  # (E,) [rad]
 
@@ -40,45 +45,50 @@ class SeldScores:
     localization_recall: float  # LR, [0, 1]
 
 
-def in_segments(clip: np.ndarray, label: np.ndarray, azimuth: np.ndarray, start_s: np.ndarray, end_s: np.ndarray,
-                per_clip: int) -> Sounding:
-    """Events (N,) of clips, from start to end [s] -> what sounds in each of a clip's `per_clip` segments.
+def in_frames(clip: np.ndarray, label: np.ndarray, azimuth: np.ndarray, start_s: np.ndarray, end_s: np.ndarray,
+              n_segments: int) -> Sounding:
+    """Events (N,) of clips of so many segments each, from start to end [s] -> what sounds in each frame.
 
     An event without length, or outside the clip's segments, sounds nowhere.
     """
-    starts = np.arange(per_clip) * SEGMENT_S  # (per_clip,)
-    active = (start_s[:, None] < starts + SEGMENT_S) & (end_s[:, None] > starts) & (end_s > start_s)[:, None]
-    event, segment = np.nonzero(active)
-    return Sounding(clip[event] * per_clip + segment, label[event], azimuth[event])
+    first = np.floor(start_s * FRAMES / SEGMENT_S + ROUNDING)
+    end = np.where(end_s > start_s, np.ceil(end_s * FRAMES / SEGMENT_S - ROUNDING), first)
+    frames = np.arange(n_segments * FRAMES)
+    event, frame = np.nonzero((first[:, None] <= frames) & (frames < end[:, None]))
+    return Sounding(clip[event] * len(frames) + frame, label[event], azimuth[event])
 
 
 def seld_scores(reference: Sounding, estimated: Sounding) -> SeldScores:
     """Score what was estimated against what was true."""
     true, heard = _by_segment_and_class(reference), _by_segment_and_class(estimated)
-    tp, fp, fn, n_pairs, errors = (defaultdict(float) for _ in range(5))  # by class
+    n_reference, near, far, fp, fn, errors = (defaultdict(float) for _ in range(6))  # by class
     missed, extra = defaultdict(int), defaultdict(int)  # by segment
     for key in {**true, **heard}:
         segment, label = key
-        distances = _matched(true.get(key, []), heard.get(key, []))
-        near = int(np.sum(distances <= NEAR))
-        n_missed, n_extra = len(true.get(key, [])) - near, len(heard.get(key, [])) - near
-        tp[label] += near
+        n_true, n_heard = (_instances(side.get(key, {})) for side in (true, heard))
+        paired = _errors(true.get(key, {}), heard.get(key, {}))
+        # a class that is true and heard, but never at the same time, is only a miss to DCASE
+        n_missed, n_extra = max(n_true - n_heard, 0), max(n_heard - n_true, 0)
+        n_missed, n_extra = (n_missed, n_extra) if paired or not (n_true and n_heard) else (n_true, 0)
+        n_near = sum(error <= NEAR for error in paired)
+        n_reference[label] += n_true
+        near[label] += n_near
+        far[label] += len(paired) - n_near
         fn[label] += n_missed
         fp[label] += n_extra
-        n_pairs[label] += len(distances)
-        errors[label] += float(distances.sum())
+        errors[label] += sum(paired)
         missed[segment] += n_missed
-        extra[segment] += n_extra
+        extra[segment] += n_extra + len(paired) - n_near
     if not true:
         return SeldScores(math.nan, math.nan, math.nan, math.nan)
     wrong = sum(max(missed[segment], extra[segment]) for segment in missed)  # S + D + I of a segment
     labels = sorted({label for _, label in true})
-    n_true = {label: tp[label] + fn[label] for label in labels}
+    n_pairs = {label: near[label] + far[label] for label in labels}
     return SeldScores(
-        error_rate=wrong / len(reference.label),
-        f=_mean(tp[c] / (tp[c] + (fp[c] + fn[c]) / 2) for c in labels),
+        error_rate=wrong / sum(n_reference.values()),
+        f=_mean(near[c] / (n_pairs[c] + (fp[c] + fn[c]) / 2) for c in labels),
         localization_error=_mean(errors[c] / n_pairs[c] if n_pairs[c] else NOT_FOUND for c in labels),
-        localization_recall=_mean(n_pairs[c] / n_true[c] for c in labels),
+        localization_recall=_mean(n_pairs[c] / (n_pairs[c] + fn[c]) for c in labels),
     )
 
 
@@ -86,16 +96,25 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def _by_segment_and_class(sounding: Sounding) -> dict[tuple[int, int], list[float]]:
-    found = defaultdict(list)
-    entries = zip(sounding.segment.tolist(), sounding.label.tolist(), sounding.azimuth.tolist(), strict=True)
-    for segment, label, azimuth in entries:
-        found[segment, label].append(azimuth)
+def _by_segment_and_class(sounding: Sounding) -> dict[tuple[int, int], Frames]:
+    found = defaultdict(lambda: defaultdict(list))
+    entries = zip(sounding.frame.tolist(), sounding.label.tolist(), sounding.azimuth.tolist(), strict=True)
+    for frame, label, azimuth in entries:
+        found[frame // FRAMES, label][frame].append(azimuth)
     return found
 
 
-def _matched(true: list[float], heard: list[float]) -> np.ndarray:
-    """Distances [rad] of the pairs (min of both counts,) that are nearest to each other in all."""
-    difference = np.subtract.outer(np.array(true), np.array(heard))
-    distance = np.abs((difference + math.pi) % (2 * math.pi) - math.pi)
-    return distance[linear_sum_assignment(distance)]
+def _instances(frames: Frames) -> int:
+    """How many of a class sound at once at most."""
+    return max(map(len, frames.values()), default=0)
+
+
+def _errors(true: Frames, heard: Frames) -> list[float]:
+    """Mean distance [rad] of each true instance to what it was paired with; its place in the frame is its name."""
+    distances = defaultdict(list)
+    for frame in true.keys() & heard.keys():
+        difference = np.subtract.outer(np.array(true[frame]), np.array(heard[frame]))
+        distance = np.abs((difference + math.pi) % (2 * math.pi) - math.pi)
+        for instance, other in zip(*linear_sum_assignment(distance), strict=True):
+            distances[int(instance)].append(float(distance[instance, other]))
+    return [sum(of_one) / len(of_one) for of_one in distances.values()]

@@ -43,6 +43,11 @@ class Truth:
                 f"over background noise at {self.simulated.snr_db:.0f} dB SNR.")
 
 
+def stem_file(sound: Path, event_id: int) -> Path:
+    """Where a scene's file has one of its sounds as microphone 0 hears it alone, from time 0 of the scene on."""
+    return sound.with_suffix(".stems") / f"{event_id}.flac"
+
+
 def load_truth(path: Path) -> Truth:
     """Read {title, room: {size_m, t60_s}, snr_db, events, noise}. Raises ValueError that says what is wrong.
 

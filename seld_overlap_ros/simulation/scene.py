@@ -14,6 +14,7 @@ import yaml
 
 from seld_overlap_ros.config import MicrophoneArray, uniform_azimuths
 from seld_overlap_ros.data.sounds import Clip, NoiseClip
+from seld_overlap_ros.evaluation.truth import stem_file
 from seld_overlap_ros.simulation.mixture import as_heard, image, level, mix
 from seld_overlap_ros.simulation.noise import diffuse_noise
 from seld_overlap_ros.simulation.rooms import Place, Room, draw_room, room_rirs, scene_rng
@@ -58,8 +59,11 @@ def load_script(path: Path) -> Script:
 
 def play_script(
     script: Script, clips: Sequence[Clip], noises: Sequence[NoiseClip], array: MicrophoneArray, sample_rate: int
-) -> tuple[np.ndarray, dict]:
-    """The scene (M, n), float32, and its truth as plain values. Raises ValueError if a recording is not there."""
+) -> tuple[np.ndarray, np.ndarray, dict]:
+    """The scene (M, n), its stems (K, n) at microphone 0, float32, and its truth as plain values.
+
+    Raises ValueError if a recording is not there.
+    """
     rng = scene_rng("scene", script.name)
     n_samples = round(script.duration_s * sample_rate)
     room = _room(script, array)
@@ -77,20 +81,25 @@ def play_script(
         })
     background = _find(script.noise, noises)
     noise = diffuse_noise([background.samples], array, n_samples, sample_rate, rng)
-    mixture, _ = mix(np.stack(images), noise, script.snr_db)
+    mixture, stems = mix(np.stack(images), noise, script.snr_db)
+    scale = np.float32(PEAK / np.abs(mixture).max())
     truth = {
         "title": script.title, "sample_rate": sample_rate, "snr_db": script.snr_db,
         "room": {"size_m": [round(s, 2) for s in room.size], "t60_s": round(room.t60, 3)},
         "array": asdict(array), "events": events,
         "noise": [{"source": background.source, "author": script.noise_author, "licence": background.licence}],
     }  # fmt: skip
-    return mixture * np.float32(PEAK / np.abs(mixture).max()), truth
+    return scale * mixture, scale * stems, truth
 
 
-def write_scene(scene: np.ndarray, truth: dict, path: Path) -> None:
-    """Write a scene (M, n) as 16-bit FLAC, and its truth beside it as JSON."""
+def write_scene(scene: np.ndarray, stems: np.ndarray, truth: dict, path: Path) -> None:
+    """Write a scene (M, n) as 16-bit FLAC, and beside it its stems (K, n), one file each, and its truth as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, scene.T, truth["sample_rate"], subtype="PCM_16")
+    for event, stem in zip(truth["events"], stems, strict=True):
+        file = stem_file(path, event["id"])
+        file.parent.mkdir(exist_ok=True)
+        soundfile.write(file, stem, truth["sample_rate"], subtype="PCM_16")
     path.with_suffix(".json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
 
 

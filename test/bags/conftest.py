@@ -9,6 +9,7 @@ from two_sounds import RATE, SECONDS, SOUNDS
 
 from seld_overlap_ros.bags.scenes import from_scene
 from seld_overlap_ros.bags.writing import write_bag
+from seld_overlap_ros.evaluation.truth import stem_file
 
 
 @pytest.fixture
@@ -24,6 +25,18 @@ def scene(tmp_path, samples):
     sounds = [{**sound, "source": "a.wav", "licence": "CC0"} for sound in SOUNDS]
     (tmp_path / "scene.json").write_text(json.dumps({"title": "Two sounds", "events": sounds, "noise": []}))
     return tmp_path / "scene.flac"
+
+
+@pytest.fixture
+def stems(scene, samples):
+    """id -> (n,) of each sound of the scene alone; makes the files beside the scene."""
+    alone = {sound["id"]: np.zeros(len(samples), np.float32) for sound in SOUNDS}
+    for sound in SOUNDS:
+        first, end = (round(RATE * at) for at in (sound["onset_s"], sound["onset_s"] + sound["duration_s"] + 0.2))
+        alone[sound["id"]][first:end] = samples[first:end, 0] / 2
+        stem_file(scene, sound["id"]).parent.mkdir(exist_ok=True)
+        soundfile.write(stem_file(scene, sound["id"]), alone[sound["id"]], RATE, subtype="PCM_24")
+    return alone
 
 
 @pytest.fixture(params=["mcap", "sqlite3"])

@@ -111,6 +111,28 @@ def test_a_truth_of_another_type_is_named(bag, tmp_path):
     assert found.events is None and f"/truth is a rosgraph_msgs/msg/Clock and no {TRUTH}" in found.notes[0]
 
 
+def test_stems_of_another_type_are_named_and_all_else_is_read(bag, tmp_path):
+    odd = rewrite(bag, tmp_path / "odd", lambda topic, message, ns: (
+        "/stems" if topic == "/clock" else topic, message, ns))
+    found = read_bag(odd)
+    assert found.stems(RATE) == {} and len(found.events) == 2
+    assert found.notes == ["odd: /stems is a rosgraph_msgs/msg/Clock and no seld_overlap/msg/SeparatedSource, and "
+                           "separation is not scored"]
+
+
+def test_stems_come_at_the_rate_that_is_asked_and_what_is_no_sound_is_left_out(scene, stems, tmp_path):
+    def change(topic, message, ns):
+        if topic == "/stems" and message.event.id == 4:
+            message.samples = np.full_like(message.samples, np.nan)
+        return topic, message, ns
+
+    write_bag(tmp_path / "bag", from_scene(scene))
+    found = read_bag(rewrite(tmp_path / "bag", tmp_path / "odd", change))
+    half = found.stems(RATE // 2)
+    assert list(half) == [1] and half[1].start == RATE // 4 and len(half[1].samples()) == 1.45 * RATE // 2
+    assert found.notes == ["/stems: sound 4: a chunk must be one channel of finite samples, not empty"]
+
+
 def test_a_bag_without_audio_is_refused_with_what_it_has(bag, tmp_path):
     deaf = rewrite(bag, tmp_path / "deaf", lambda topic, message, ns: (
         None if topic == "/audio_stamped" else (topic, message, ns)))
@@ -144,12 +166,15 @@ def test_a_gap_counts_as_silence(bag, tmp_path, samples):
 
 
 @pytest.mark.parametrize("jump_s", [1_000_000, -1_000_000])
-def test_a_clock_that_jumps_leaves_the_scene_where_it_was(bag, tmp_path, jump_s):
+def test_a_clock_that_jumps_leaves_the_scene_where_it_was(scene, stems, tmp_path, jump_s):
     def change(topic, message, ns):
-        late = ns - START_NS > 3 * SECOND and topic in ("/audio_stamped", "/truth")
+        late = ns - START_NS > 3 * SECOND and topic in ("/audio_stamped", "/truth", "/stems")
         return topic, shifted(message, jump_s * SECOND) if late else message, ns
 
-    found = read_bag(rewrite(bag, tmp_path / "jump", change))
+    write_bag(tmp_path / "bag", from_scene(scene))
+    found = read_bag(rewrite(tmp_path / "bag", tmp_path / "jump", change))
+    for known, stem in found.stems(RATE).items():
+        np.testing.assert_array_equal(stem.between(0, 6 * RATE), stems[known])
     got, said = windows(found)
     assert found.duration_s == 7.0 and "the audio's stamps jump" in said[0]
     starts = [found.since_start(window.stamp_ns) for window in got]

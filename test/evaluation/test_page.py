@@ -5,11 +5,11 @@ import io
 import math
 import re
 import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import soundfile
+from html_page import Page
 
 from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.evaluation.figures import Scene, azimuth_name, detection_rows, time_ticks, timeline
@@ -18,32 +18,6 @@ from seld_overlap_ros.evaluation.page import MAX_PLAYERS, Report, render
 
 RATE = 16000
 MIXTURE = 0.1 * np.random.default_rng(0).standard_normal(6 * RATE).astype(np.float32)
-VOID = {"meta", "link", "img", "input", "br", "hr"}
-
-
-class Page(HTMLParser):
-    """Every element of a page, in order; fails on one that is not closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict]] = []
-        self.open: list[str] = []
-        self.feed(html)
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def report(**changes) -> Report:

@@ -1,19 +1,19 @@
-"""SELD scores: nothing, everything right, and cases counted by hand."""
+"""SELD scores: nothing, everything right, cases counted by hand, and what DCASE's own code makes of a scene."""
 
 import math
 
 import numpy as np
 import pytest
 
-from seld_overlap_ros.evaluation.seld import Sounding, in_segments, seld_scores
+from seld_overlap_ros.evaluation.seld import FRAMES, Sounding, in_frames, seld_scores
 
 RIGHT = math.radians(3)  # [rad]
 
 
 def sounding(*entries: tuple[int, int, float]) -> Sounding:
-    """(segment, class, azimuth in degrees) each."""
+    """(segment, class, azimuth in degrees) each, in the first frame of the segment."""
     segment, label, azimuth = np.array(entries, float).reshape(-1, 3).T
-    return Sounding(segment.astype(int), label.astype(int), np.radians(azimuth))
+    return Sounding(FRAMES * segment.astype(int), label.astype(int), np.radians(azimuth))
 
 
 TRUTH = sounding((0, 0, 0), (0, 1, 90), (1, 0, 180))
@@ -68,7 +68,42 @@ def test_counted_by_hand_over_two_segments_and_two_classes():
     assert scores.localization_error == pytest.approx((math.radians(10) + math.pi) / 2)
 
 
-def test_events_sound_in_each_segment_that_they_reach():
-    found = in_segments(np.array([0, 2, 2]), np.array([4, 5, 6]), np.zeros(3), np.array([0.9, 3.0, 1.0]),
-                        np.array([2.0, 4.5, 1.0]), per_clip=5)
-    assert list(zip(found.segment, found.label, strict=True)) == [(0, 4), (1, 4), (13, 5), (14, 5)]
+def test_a_wrong_direction_beside_a_miss_counts_as_in_dcases_code():
+    # class 0: heard 90 degrees off, one false positive; class 1: missed; together one substitution
+    scores = seld_scores(sounding((0, 0, 0), (0, 1, 0)), sounding((0, 0, 90)))
+    assert (scores.error_rate, scores.f, scores.localization_recall) == (1 / 2, 0, 1 / 2)
+
+
+def test_a_class_that_is_heard_at_another_time_of_the_segment_is_missed():
+    later = Sounding(np.array([5]), np.array([0]), np.zeros(1))
+    scores = seld_scores(sounding((0, 0, 0)), later)
+    assert (scores.error_rate, scores.f, scores.localization_recall) == (1, 0, 0)
+
+
+def test_events_sound_in_each_frame_that_they_reach():
+    found = in_frames(np.array([0, 2, 2]), np.array([4, 5, 6]), np.zeros(3), np.array([0.3, 3.95, 1.0]),
+                      np.array([0.6, 7.0, 1.0]), n_segments=4)
+    assert list(zip(found.frame, found.label, strict=True)) == [(3, 4), (4, 4), (5, 4), (119, 5)]
+
+
+def test_a_scene_gets_the_scores_of_dcases_own_code():
+    """SELD_evaluation_metrics.py of sharathadavanne/seld-dcase2023 (24d14c9), macro average, 3 classes."""
+    true = in_frames(*columns(REFERENCE), n_segments=12)
+    scores = seld_scores(true, in_frames(*columns(ESTIMATED), n_segments=12))
+    assert scores.error_rate == pytest.approx(0.4375, abs=1e-12)
+    assert scores.f == pytest.approx(0.6672362724994304, abs=1e-12)
+    assert math.degrees(scores.localization_error) == pytest.approx(16.195040409326097, abs=1e-9)
+    assert scores.localization_recall == pytest.approx(0.8787878787878788, abs=1e-12)
+
+
+# class, azimuth in degrees, first frame of 0.1 s, frame after the last
+REFERENCE = [(0, -9, 33, 64), (0, -45, 45, 67), (1, 39, 58, 67), (1, -118, 62, 90), (0, 15, 67, 98), (2, 4, 72, 105),
+             (1, 154, 73, 107), (0, 104, 89, 106), (2, 120, 94, 120), (2, -47, 96, 120)]
+ESTIMATED = [(0, 58, 37, 71), (0, -44, 46, 64), (1, 30, 50, 58), (1, 53, 54, 72), (1, -125, 59, 92), (0, 16, 64, 102),
+             (2, -9, 69, 107), (1, 158, 73, 105), (0, 94, 85, 106), (1, -139, 93, 119), (2, -34, 100, 120)]
+
+
+def columns(events: list[tuple[int, int, int, int]]) -> tuple[np.ndarray, ...]:
+    """Clip, class, azimuth [rad], start and end [s] of each."""
+    label, azimuth, first, end = np.array(events).T
+    return np.zeros(len(label), int), label, np.radians(azimuth), first / 10, end / 10
