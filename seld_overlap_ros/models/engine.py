@@ -5,6 +5,7 @@ Letters as everywhere: F bins, T frames, D directions, C classes, K directions t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +56,8 @@ def load_engine(name_or_path: str | Path, engine: str = AUTO, networks: Collecti
         from seld_overlap_ros.models.torch_engine import TorchEngine
 
         return TorchEngine.load(name_or_path, networks)
+    # With this package beside it, openvino tells Google Analytics whenever it is imported. A robot tells nobody.
+    sys.modules.setdefault("openvino_telemetry", None)
     from seld_overlap_ros.models.openvino_engine import OpenVinoEngine
 
     return OpenVinoEngine(name_or_path, networks, exact=chosen == "openvino_f32")
