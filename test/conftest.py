@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is import
 
 REPLAY = ["evaluation/test_replay_scores.py", "evaluation/test_replay_page.py", "test_cli_bag.py"]
 NEEDS = {
-    "torch": ["models", "nodes", "training", "evaluation/test_outcomes.py", "evaluation/test_table1.py",
+    "torch": ["models", "nodes", "speed", "training", "evaluation/test_outcomes.py", "evaluation/test_table1.py",
               "data/test_own_classes.py", "test_hearing.py"],
     "lightning": ["training", "data/test_own_classes.py"],
     "pyroomacoustics": ["simulation", "speed", "test_hearing.py", "training", "data/test_own_classes.py"],
