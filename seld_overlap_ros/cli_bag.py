@@ -76,7 +76,6 @@ def evaluate(
                                            "goes beside it.")] = Path("evaluation.json"),
 ) -> None:
     """Score systems on bags, offline: as full_node would hear them, faster than real time. Exit code 2 for bad bags."""
-    import torch
     from rich.console import Console
 
     from seld_overlap_ros.bags.reading import read_bag
@@ -84,14 +83,14 @@ def evaluate(
     from seld_overlap_ros.evaluation.replay_page import render, waves
     from seld_overlap_ros.evaluation.replay_scores import read_limits, score, shortfalls
     from seld_overlap_ros.evaluation.replay_tables import tables
-    from seld_overlap_ros.models.engine import load_engine
+    from seld_overlap_ros.models.engine import choose, load_engine
 
     limits, names = read_limits(fail_under or []), _titles(systems or ["overlap"])
     given = {"hop_s": hop, "direction_threshold": direction_threshold, "class_threshold": class_threshold}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     loaded = {title: load_engine(name, engine) for name, title in names.items()}
-    threads = min(os.cpu_count() or 1, len(loaded))  # the systems share the cores
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // threads))
+    # the systems share the cores; torch has one compute on all of them
+    threads = 1 if choose(engine) == "torch" else min(os.cpu_count() or 1, len(loaded))
     opened, refused = _each(read_bag, bags)
     with _progress(sum(bag.n_chunks for bag in opened) * len(loaded)) as tick:
         heard = hear_all(opened, loaded, settings, tick, threads)

@@ -12,15 +12,13 @@ import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 
-REPLAY = ["evaluation/test_replay_scores.py", "evaluation/test_replay_page.py", "test_cli_bag.py"]
 NEEDS = {
     "torch": ["models", "nodes", "speed", "training", "evaluation/test_outcomes.py", "evaluation/test_table1.py",
               "data/test_own_classes.py", "test_hearing.py"],
     "lightning": ["training", "data/test_own_classes.py"],
     "pyroomacoustics": ["simulation", "speed", "test_hearing.py", "training", "data/test_own_classes.py"],
-    "torchmetrics": ["training", *(f"evaluation/test_{name}.py" for name in ("capi", "outcomes", "scores", "table1")),
-                     *REPLAY],
-    "rosbags": ["bags", "evaluation/test_replay.py", *REPLAY],
+    "torchmetrics": ["training", *(f"evaluation/test_{name}.py" for name in ("outcomes", "scores", "table1"))],
+    "rosbags": ["bags", "test_cli_bag.py", *(f"evaluation/test_replay{name}.py" for name in ("", "_scores", "_page"))],
     "matplotlib": ["speed", "test_data_card.py", "evaluation/test_table1.py"],
 }
 missing = [module for module in NEEDS if find_spec(module) is None]

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -79,6 +81,14 @@ def test_a_bag_with_a_broken_end_is_scored_as_far_as_it_reaches_and_said(bag, tm
     done = run("evaluate", tmp_path / "cut", "--hop", 4, "--out", tmp_path / "scores.json")
     assert done.exit_code == 0 and ("cut is not whole" in done.output or "cut is damaged" in done.output)
     assert json.loads((tmp_path / "scores.json").read_text())["systems"]["overlap"]["all"]["n"] > 0
+
+
+def test_bags_are_scored_and_shown_without_torch(bag, tmp_path, without_torch):
+    command = ["evaluate", str(bag), "--hop", "4", "--out", str(tmp_path / "scores.json")]
+    done = subprocess.run([sys.executable, "-c", "from seld_overlap_ros.cli import app; app()", *command],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "scores.json").read_text())["systems"]["overlap"]["all"]["capi_sdri"] is not None
 
 
 def test_files_are_called_by_their_names_unless_two_have_the_same():

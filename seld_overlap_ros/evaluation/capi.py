@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from scipy.optimize import linear_sum_assignment
-from torchmetrics.functional.audio import signal_noise_ratio
+
+from seld_overlap_ros.evaluation.sdr import sdr
 
 
 def capi_sdri(references: np.ndarray, reference_labels: Sequence[int], estimates: np.ndarray,
@@ -19,8 +19,6 @@ def capi_sdri(references: np.ndarray, reference_labels: Sequence[int], estimates
     each pair counts its SDR minus the mixture's. A source without an estimate counts 0, and so does an estimate
     without a source. The mean is over all of them; NaN for a clip with neither, which a mean over clips leaves out.
     """
-    references, estimates, mixture = (torch.from_numpy(np.array(x, np.float32)) for x in (
-        references, estimates, mixture))
     reference_labels, estimate_labels = np.asarray(reference_labels), np.asarray(estimate_labels)
     gain_db, n = 0.0, 0
     for label in np.union1d(reference_labels, estimate_labels):
@@ -28,9 +26,8 @@ def capi_sdri(references: np.ndarray, reference_labels: Sequence[int], estimates
         n += max(len(true), len(heard))
         if not (len(true) and len(heard)):
             continue
-        pairs = torch.broadcast_tensors(heard[None], true[:, None])
-        sdr = signal_noise_ratio(*pairs).numpy()  # (R', E')
-        before = signal_noise_ratio(mixture.expand_as(true), true).numpy()  # (R',)
-        rows, columns = linear_sum_assignment(sdr, maximize=True)
-        gain_db += float(np.sum(sdr[rows, columns] - before[rows]))
+        after = np.array([sdr(heard, one) for one in true])  # (R', E')
+        before = sdr(mixture, true)  # (R',)
+        rows, columns = linear_sum_assignment(after, maximize=True)
+        gain_db += float(np.sum(after[rows, columns] - before[rows]))
     return gain_db / n if n else math.nan

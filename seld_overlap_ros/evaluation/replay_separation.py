@@ -6,13 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
-from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
 
 from seld_overlap_ros.evaluation.capi import capi_sdri
 from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.evaluation.matching import Matching
 from seld_overlap_ros.evaluation.recording import Track
+from seld_overlap_ros.evaluation.sdr import si_sdr
 
 CLIP_S = 10.0  # CAPI-SDRi is one number a clip, and DCASE's clips are this long
 
@@ -29,7 +28,7 @@ def si_sdr_gains(matching: Matching, stems: Mapping[int, Track], mixture: Track,
             stem = stems[true.id].samples()
             first = stems[true.id].start
             signals = np.stack([one.between(first, first + len(stem)) for one in (separated[heard.id], mixture)])
-            after, before = si_sdr(torch.from_numpy(signals), torch.from_numpy(stem).expand(2, -1)).tolist()
+            after, before = si_sdr(signals, stem).tolist()
             gains[true.id] = after - before
     return gains
 
