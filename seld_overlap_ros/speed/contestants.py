@@ -56,14 +56,14 @@ class Default:
             raise RuntimeError(f"the model {name} did not ask {k} directions")
 
     @cached_property
-    def _following(self) -> cycle:
-        return cycle(scene_windows(self._hearing(SHIPPED).config))
+    def _following(self) -> tuple[Hearing, cycle]:
+        engine = self._hearing(SHIPPED).engine
+        return Hearing(engine, threshold_for(1)), cycle(scene_windows(engine.config))
 
     def following(self) -> None:
         """One window with one query that follows the one before at the default hop, so that they share frames."""
-        hearing = self._hearing(SHIPPED)
-        hearing.direction_threshold = threshold_for(1)
-        hearing(next(self._following))
+        hearing, windows = self._following  # which no other work comes between
+        hearing(next(windows))
 
     def stage(self, stage: str) -> None:
         """One stage of a window, of one query."""

@@ -16,7 +16,7 @@ from seld_overlap_ros.config import MicrophoneArray, SystemConfig
 from seld_overlap_ros.models.checkpoint import read_checkpoint
 from seld_overlap_ros.speed.contestants import SHIPPED, Default, PyTorch
 from seld_overlap_ros.speed.floor import stage_works
-from seld_overlap_ros.speed.steady import N_DIRECTIONS, save_steady
+from seld_overlap_ros.speed.steady import DEFAULT_HOP_S, N_DIRECTIONS, save_steady
 from seld_overlap_ros.speed.timing import Contestant, Neighbour, Times, in_turn, quartiles
 
 NETWORKS = ("ssl", "sss", "ssc")
@@ -117,9 +117,12 @@ def window(bench: Bench) -> dict:
         if stage in floor["stages"]:
             own["over_floor"] = quartiles(1e3 * times[f"{stage} default"] / floor["stages"][stage]["ms"])
         stages[stage] = flat(own)
-    whole = {**both(times, "window"), "following_ms": quartiles(1e3 * times["following"]),
-             "over_floor": quartiles(1e3 * times["window default"] / floor["window_ms"])}
-    return {"engine": {"name": engine, "precision": precision}, "window": flat(whole), "stages": stages, "floor": floor}
+    whole = {**both(times, "window"), "over_floor": quartiles(1e3 * times["window default"] / floor["window_ms"])}
+    following = {"default_ms": quartiles(1e3 * times["following"]),
+                 "speedup_vs_eager": quartiles(times["window eager"] / times["following"]),
+                 "over_floor": quartiles(1e3 * times["following"] / floor["following_ms"])}
+    return {"engine": {"name": engine, "precision": precision}, "window": flat(whole), "following": flat(following),
+            "stages": stages, "floor": floor}
 
 
 def floors(config: SystemConfig, precision: str, times: Times, effort: Effort) -> dict:
@@ -137,7 +140,10 @@ def floors(config: SystemConfig, precision: str, times: Times, effort: Effort) -
                          "mb": round(work.bytes / 1e6, 2)}
     whole = {f"{name}_ms": round(sum(stage[f"{key}ms"] for stage in stages.values()), 4)
              for name, key in (("window", ""), ("arithmetic", "arithmetic_"), ("bytes", "bytes_"))}
+    front_end = config.front_end
+    known = 1 - front_end.whole_hops(DEFAULT_HOP_S) / front_end.hop / front_end.n_frames  # share of the frames
     return {"precision": precision, **whole, "stages": stages,
+            "following_ms": round(whole["window_ms"] - known * stages["features"]["ms"], 4),
             "gmac_a_second": {name: round(each / 1e9, 1) for name, each in macs.items()},
             "gb_a_second": {name: round(each / 1e9, 1) for name, each in moved.items()}}
 
