@@ -15,7 +15,8 @@ from seld_overlap_ros.streaming.health import WARN, Status, status
 FRAMES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192)  # hops to choose from, in frames of the STFT: 0.128 to 3.072 s
 START = 32  # of FRAMES, where nothing has been measured
 MOST = 0.5  # real-time factor
-SOON_S, SOON = 10.0, 4  # of that long, and of so many windows at least, the mean decides on a longer hop
+SOON_S, SOON = 10.0, 8  # three in four of the windows of that long, or of so many, make the hop longer,
+BUSY_S = 2.0  # if all of these took so long together: a stall of the machine is no reason
 CALM_S = 60.0  # no window of that long spoke against it, and the hop gets shorter
 
 
@@ -43,9 +44,13 @@ class AutoHop:
             while now_s - self._costs[0][0] > CALM_S:
                 self._costs.popleft()
             soon = [cost for when, cost in self._costs if now_s - when <= SOON_S]
-            if len(soon) >= SOON and (needed := self._shortest(mean := float(np.mean(soon)))) > self.hop_s:
-                self._set(needed, mean)
-                return True
+            if len(soon) < SOON:
+                soon = [cost for _, cost in list(self._costs)[-SOON:]]
+            if len(soon) >= SOON and sum(soon) >= BUSY_S:
+                usual = float(np.percentile(soon, 75))
+                if (needed := self._shortest(usual)) > self.hop_s:
+                    self._set(needed, usual)
+                    return True
             if now_s - self._since_s >= CALM_S:
                 high = float(np.percentile([cost for _, cost in self._costs], 95))
                 if (enough := max(self._least_s, self._shortest(high))) < self.hop_s:

@@ -56,10 +56,17 @@ def test_windows_that_take_too_long_make_it_longer_within_seconds(make):
     assert auto.status().values == {"hop [s]": "0.768", "time for a window [s]": "0.300", "changes": "1"}
 
 
-def test_a_single_slow_window_changes_nothing(make):
+def test_a_long_hop_gets_longer_too(make):
+    auto, clock, _ = make(0.9)
+    assert hear(auto, clock, 1.3, 30.0) == [2.048, 3.072]
+
+
+def test_a_stall_of_the_machine_changes_nothing(make):
     auto, clock, _ = make(0.05)
     hear(auto, clock, 0.05, SOON_S)
-    assert not auto.took(0.5)
+    assert not auto.took(5.0)
+    assert hear(auto, clock, 0.5, 1.5) == [0.128]
+    assert hear(auto, clock, 0.05, SOON_S) == [0.128]
 
 
 def test_it_gets_shorter_again_after_a_calm_minute_but_not_shorter_than_at_first(make):
