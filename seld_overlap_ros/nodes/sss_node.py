@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 from seld_overlap_ros.dsp.features import Analyser
 from seld_overlap_ros.graphs import SSS_NODE
 from seld_overlap_ros.hearing import Activity, Spectra, noise_window, separate
+from seld_overlap_ros.models.checkpoint import read_checkpoint
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.managed import ManagedNode
 from seld_overlap_ros.nodes.running import run
@@ -27,11 +28,11 @@ class SssNode(ManagedNode):
 
     def load(self) -> None:
         self._number = self.value("number")
-        self._engine = self.load_engine(f"sss.{self._number}")
-        config = self._engine.config
+        config = read_checkpoint(self.value("model"), networks=()).config
         if self._number >= config.n_sss:
             raise ValueError(f"the model {self.value('model')} ({config.system}) has no second SSS: start "
                              "the graph cascade, or load a model of the system overlap")
+        self._engine = self.load_engine(f"sss.{self._number}")
         self._spectra = self.create_publisher(
             SeparatedSpectra, f"spectra_{self._number}" if config.n_sss > 1 else "spectra", STAGE_QOS
         )

@@ -205,9 +205,10 @@ def test_of_audio_whose_info_comes_late_the_newest_window_is_heard(open_bench, s
     bench.wait(lambda: len(bench.input.intake._waiting) == len(range(0, len(long), CHUNK)))
     bench.describe()
     bench.wait(lambda: bench.windows)
-    n_windows = 1 + (len(long) - FRONT_END.window_samples) // (RATE // 2)
+    hop = FRONT_END.whole_hops(0.5)
+    n_windows = 1 + (len(long) - FRONT_END.window_samples) // hop
     assert bench.input.intake.counts.windows == n_windows > 3
-    assert [window.stamp_ns for window, _ in bench.windows] == [START_NS + (n_windows - 1) * SECOND // 2]
+    assert [window.stamp_ns for window, _ in bench.windows] == [START_NS + (n_windows - 1) * hop * SECOND // RATE]
 
 
 def test_a_last_chunk_whose_stamp_is_off_is_heard_when_nothing_follows(open_bench, samples, monkeypatch):

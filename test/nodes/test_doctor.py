@@ -140,11 +140,13 @@ def test_all_is_well_and_every_figure_is_there(start, source, model):
     while not told or told["audio"].values["rate measured [Hz]"] == "unknown":
         assert time.monotonic() < deadline
         told = look(2.5).statuses.get("/full_node", {})
-    assert {subject: status.level for subject, status in told.items()} == {"state": OK, "audio": OK, "windows": OK}
+    assert {subject: status.level for subject, status in told.items()} == {
+        "state": OK, "audio": OK, "channel order": OK, "windows": OK}
+    assert told["state"].values.pop("engine").startswith("OpenVINO")
     assert told["state"].values == {"state": "active", "model loaded": str(model), "QoS mismatches": "none"}
     assert float(told["audio"].values["rate measured [Hz]"]) == pytest.approx(RATE, rel=0.03)
     assert told["audio"].values["topic"] == "/audio_stamped"
-    assert float(told["windows"].values["time from window to window [s]"]) == pytest.approx(0.5, abs=1e-3)
+    assert float(told["windows"].values["time from window to window [s]"]) == pytest.approx(0.496, abs=1e-3)
     assert 0 < float(told["windows"].values["real-time factor"]) < 1
     latency = float(told["windows"].values["latency, median [s]"])
     assert 0 < latency <= float(told["windows"].values["latency, 95th percentile [s]"]) < 10
@@ -214,7 +216,7 @@ def test_overload_is_said_with_a_hop_that_would_do(start, source):
         "/full_node"]["windows"]
     assert int(windows.values["windows dropped"]) > 0
     assert float(windows.values["real-time factor"]) > 1
-    assert float(windows.values["time from window to window [s]"]) == pytest.approx(0.05, abs=1e-3)
+    assert float(windows.values["time from window to window [s]"]) == pytest.approx(0.048, abs=1e-3)
 
 
 def test_nodes_on_this_host_alone_are_seen_by_those_who_look_further(start, model, monkeypatch):

@@ -25,7 +25,7 @@ from seld_overlap.msg import (  # noqa: E402
     SoundEventArray,
 )
 
-from seld_overlap_ros.config import SystemConfig  # noqa: E402
+from seld_overlap_ros.config import FrontEnd, SystemConfig  # noqa: E402
 from seld_overlap_ros.graphs import GRAPHS  # noqa: E402
 from seld_overlap_ros.nodes import convert  # noqa: E402
 from seld_overlap_ros.streaming.pcm import encode  # noqa: E402
@@ -155,13 +155,14 @@ def test_the_stages_hear_what_the_full_node_hears(start, desk, model_of_each_sys
     desk = desk("full", "staged")
     desk.play_silence_until_all_answer()
     desk.stamp_ns += 100 * SECOND
-    start_ns, samples = desk.stamp_ns, noise(WINDOW / RATE + 3)
-    for k in range(4):  # at the pace of the slower one, so that none leaves out a window
-        desk.play(samples[: WINDOW] if k == 0 else samples[WINDOW + (k - 1) * RATE :][:RATE])
-        desk.wait_for_all(start_ns + k * SECOND)
+    samples, hop = noise(WINDOW / RATE + 3), FrontEnd().whole_hops(1.0)
+    stamps = [desk.stamp_ns + k * hop * SECOND // RATE for k in range(4)]
+    for k, stamp_ns in enumerate(stamps):  # at the pace of the slower one, so that none leaves out a window
+        desk.play(samples[: WINDOW] if k == 0 else samples[WINDOW + (k - 1) * hop :][:hop])
+        desk.wait_for_all(stamp_ns)
     desk.wait(lambda: desk.separated["full"].keys() == desk.separated["staged"].keys() != set(), "the separated sounds")
-    for k in range(4):
-        full, staged = (desk.events[ns][start_ns + k * SECOND] for ns in ("full", "staged"))
+    for stamp_ns in stamps:
+        full, staged = (desk.events[ns][stamp_ns] for ns in ("full", "staged"))
         assert (staged.header, staged.window, len(staged.ended)) == (full.header, full.window, len(full.ended))
         for one, other in zip([*full.events, *full.ended], [*staged.events, *staged.ended], strict=True):
             assert_same_event(other, one)
