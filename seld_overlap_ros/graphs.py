@@ -286,6 +286,35 @@ DISPLAY_NODE = NodeKind(
 )
 DISPLAY = Parameter("display", False, "Whether to start display_node too, for RViz, Foxglove and HARK: true or false.")
 
+# For `seld-overlap evaluate --live` and launch/replay.launch.py: they play to one of the graphs below, and are in none.
+BAG_PLAYER = NodeKind(
+    "bag_player",
+    (
+        Parameter("bag", "", "Rosbag with the audio to play: its folder, or one of its files."),
+        Parameter(
+            "rate",
+            1.0,
+            "How many times faster than real time it is played; 0: a window when the one before has been heard.",
+            0.0,
+            100.0,
+        ),
+        Parameter("window", 4.112, "Length of the graph's windows, for rate 0. [s]", 0.1, 100.0),
+        Parameter("hop", 0.5, "Time from one analysis window to the next, for rate 0. [s]", 0.05, 4.0),
+        Parameter("listeners", 2, "Subscribers of the audio to wait for before the start.", 0, 100),
+    ),
+)
+RUN_RECORDER = NodeKind(
+    "run_recorder",
+    (
+        Parameter("folder", "run", "Rosbag to record into, which must not be there yet."),
+        Parameter(
+            "nodes", "", "Lifecycle nodes to wait for before it listens to the audio, such as ssl_node,ssc_node."
+        ),
+        Parameter("end_after", 5.0, "Silence of events, once the player has ended, after which to end. [s]", 0.1, 1e6),
+    ),
+)
+REPLAY_NODES = (BAG_PLAYER, RUN_RECORDER)
+
 SYSTEMS = ("overlap", "cascade", "ssl_sss", "sss_ssc", "plus")
 WITH_PLAYER = {"scene_player": ("file", "device")}
 WITH_DISPLAY = {"display_node": DISPLAY}
@@ -321,6 +350,24 @@ GRAPHS = {
         ends_with="event_recorder",
     ),
 }
+
+
+def replay_processes(graph: Graph, given: Mapping[str, str], folder: str) -> list[Process]:
+    """A graph on the clock of a bag, for arguments as they were typed, and before it what records it into `folder`.
+
+    Raises GraphError.
+    """
+    if graph.ends_with:
+        raise GraphError(f"this graph plays by itself: name one of {', '.join(replay_graphs())}")
+    waited_for = ",".join(node.name for node in graph.nodes if AUTOSTART in node.parameters)
+    on_clock = [replace(process, parameters={**process.parameters, "use_sim_time": True})
+                for process in graph.processes(given)]
+    return [Process(RUN_RECORDER, "", "", {"folder": folder, "nodes": waited_for}), *on_clock]
+
+
+def replay_graphs() -> list[str]:
+    """Those to which a bag can be played."""
+    return [name for name, graph in GRAPHS.items() if not graph.ends_with]
 
 
 def find_graph(name: str) -> Graph:

@@ -83,6 +83,21 @@ def test_a_bag_with_a_broken_end_is_scored_as_far_as_it_reaches_and_said(bag, tm
     assert json.loads((tmp_path / "scores.json").read_text())["systems"]["overlap"]["all"]["n"] > 0
 
 
+def test_the_classical_system_stands_beside_a_model(bag, tmp_path):
+    out = tmp_path / "scores.json"
+    done = run("evaluate", bag, "--system", "overlap", "--system", "classical", "--hop", 1, "--out", out)
+    assert done.exit_code == 0, done.output
+    classical = json.loads(out.read_text())["systems"]["classical"]
+    assert classical["all"]["found"] >= 0.5 and classical["all"]["si_sdri"] > 0 and classical["lost"]["named"]
+
+
+def test_a_run_is_of_one_bag_and_one_system(bag, tmp_path):
+    done = run("evaluate", bag, bag, "--run", tmp_path / "run", "--hop", 4, "--out", tmp_path / "s.json")
+    assert done.exit_code == 2 and "--run is of one bag and one system, and 2 and 1 are named" in done.output
+    done = run("evaluate", bag, "--run", tmp_path / "run", "--hop", 4, "--out", tmp_path / "s.json")
+    assert done.exit_code == 2 and f"no bag {tmp_path / 'run'}" in done.output
+
+
 def test_bags_are_scored_and_shown_without_torch(bag, tmp_path, without_torch):
     command = ["evaluate", str(bag), "--hop", "4", "--out", str(tmp_path / "scores.json")]
     done = subprocess.run([sys.executable, "-c", "from seld_overlap_ros.cli import app; app()", *command],
@@ -92,6 +107,7 @@ def test_bags_are_scored_and_shown_without_torch(bag, tmp_path, without_torch):
 
 
 def test_files_are_called_by_their_names_unless_two_have_the_same():
+    assert _titles(["classical:a/b.safetensors"]) == {"classical:a/b.safetensors": "classical"}
     assert _titles(["overlap", "a/cascade.model.safetensors", "a/x.safetensors", "b/x.safetensors"]) == {
         "overlap": "overlap", "a/cascade.model.safetensors": "cascade", "a/x.safetensors": "a/x.safetensors",
         "b/x.safetensors": "b/x.safetensors"}
