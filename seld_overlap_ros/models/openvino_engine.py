@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,16 @@ SETTINGS = {
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
+@lru_cache
+def _core() -> openvino.Core:
+    """The one of this process, for good.
+
+    It gives the thread that makes it a stack for signals, and takes the memory back in whichever thread it ends: had it
+    ended in another one, the next signal (a Ctrl-C) would be a segmentation fault.
+    """
+    return openvino.Core()
+
+
 class OpenVinoEngine:
     """An engine.Engine. Unless `exact`, it computes in 16 bits where the processor has instructions for them.
 
@@ -32,10 +43,9 @@ class OpenVinoEngine:
         """See engine.load_engine."""
         checkpoint = read_checkpoint(name_or_path, networks)
         self.config, self._tensors = checkpoint.config, checkpoint.tensors
-        self._core = openvino.Core()
-        self._core.set_property("CPU", SETTINGS | (EXACT if exact else {}))
+        self._settings = SETTINGS | (EXACT if exact else {})
         self._requests: dict[tuple, InferRequest] = {}
-        precision = self._core.get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
+        precision = "f32" if exact else _core().get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
         self.title = f"OpenVINO {openvino.__version__.split('-')[0]} in {precision}"
 
     def localize(self, features: np.ndarray) -> np.ndarray:
@@ -67,7 +77,8 @@ class OpenVinoEngine:
     def _run(self, make: Callable[..., Model], about: tuple, settings: dict, *inputs: np.ndarray) -> np.ndarray:
         """What the graph that `make` makes for `about` gives for inputs that lie in memory without gaps."""
         if (make, about) not in self._requests:
-            compiled = self._core.compile_model(make(self._tensors, self.config, *about), "CPU", settings)
+            model = make(self._tensors, self.config, *about)
+            compiled = _core().compile_model(model, "CPU", self._settings | settings)
             self._requests[make, about] = compiled.create_infer_request()
         return self._requests[make, about].infer(list(inputs), share_inputs=True)[0]
 

@@ -1,5 +1,7 @@
 """Every engine computes what torch does with the network as it was trained, whatever the system."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -85,3 +87,24 @@ def test_an_engine_that_is_not_there_is_refused_with_what_would_do(monkeypatch, 
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(EngineError, match=said):
         load_engine("overlap", name)
+
+
+LEFT_TO_ANOTHER_THREAD = """
+import os, signal, sys, threading
+from seld_overlap_ros.models.engine import load_engine, warm_up
+heard, engines = [], [load_engine(sys.argv[1], sys.argv[2])]
+warm_up(engines[0], ["ssl"])
+signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+thread = threading.Thread(target=engines.clear)
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGUSR1)
+print(len(heard))
+"""
+
+
+@pytest.mark.parametrize("name", [name for name in ENGINES if name != "auto"])
+def test_signals_reach_a_process_whose_engine_ended_in_another_thread(name):
+    line = [sys.executable, "-X", "faulthandler", "-c", LEFT_TO_ANOTHER_THREAD, "overlap", name]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
