@@ -359,6 +359,9 @@ def replay_processes(graph: Graph, given: Mapping[str, str], folder: str) -> lis
     """
     if graph.ends_with:
         raise GraphError(f"this graph plays by itself: name one of {', '.join(replay_graphs())}")
+    if given.get("hop") == AUTO:
+        raise GraphError("hop:=auto is another one on each machine, and cannot be held against offline: give a number, "
+                         "such as hop:=0.5")
     waited_for = ",".join(node.name for node in graph.nodes if AUTOSTART in node.parameters)
     on_clock = [replace(process, parameters={**process.parameters, "use_sim_time": True})
                 for process in graph.processes(given)]

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
@@ -43,6 +44,12 @@ def test_latency_begins_with_the_publication_of_the_chunk_that_brings_the_last_s
     audio = [(100 + k / 10, 100.11 + k / 10) for k in range(20)]  # chunks of 0.1 s, each published when it is over
     late = tool.after_publication([(100.0, 101.2), (100.1, 101.3), (100.15, 101.3)], audio, window_s=1.0)
     assert late == pytest.approx([1.2 - 1.01, 1.3 - 1.11, 1.3 - 1.21])
+
+
+def test_how_latency_grows_is_told_of_a_day_too(tool):
+    at_s = np.arange(0, 86400, 0.5)
+    assert tool.slope_a_minute(0.1 + at_s / 600, at_s) == pytest.approx(0.1)
+    assert tool.slope_a_minute(at_s[:1], at_s[:1]) is None
 
 
 def test_memory_is_told_minute_by_minute_of_nodes_that_were_never_killed(tool):

@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from seld_overlap_ros.cli import app
-from seld_overlap_ros.graphs import GRAPHS, GraphError, find_graph, read_arguments
+from seld_overlap_ros.graphs import GRAPHS, GraphError, find_graph, read_arguments, replay_processes
 from seld_overlap_ros.up import command
 
 FULL = GRAPHS["full"]
@@ -59,6 +59,15 @@ def test_the_hop_may_be_left_to_the_node():
 def test_what_cannot_be_set_is_refused_in_a_sentence(given, sentence):
     with pytest.raises(GraphError, match=sentence):
         FULL.processes(given)
+
+
+@pytest.mark.parametrize(("name", "given", "sentence"), [
+    ("demo", {}, "this graph plays by itself: name one of full, stages, cascade"),
+    ("full", {"hop": "auto"}, "cannot be held against offline: give a number, such as hop:=0.5"),
+])
+def test_what_no_bag_can_be_played_to_is_refused_in_a_sentence(name, given, sentence):
+    with pytest.raises(GraphError, match=sentence):
+        replay_processes(find_graph(name), given, "run")
 
 
 def test_arguments_are_read_as_typed():

@@ -14,7 +14,7 @@ from seld_overlap_ros.streaming.sources import find_scene
 
 PACKAGE = Path(__file__).parents[1] / "seld_overlap_ros"
 FOLDERS = [".", "bags", "dsp", "streaming", *(["nodes"] if find_spec("rclpy") else [])]
-ELSEWHERE = {"data_card", "listening", "launching"}  # about training data; of ROS's launch
+ELSEWHERE = {"data_card", "listening", "launching", "launching_replay"}  # about training data; of ROS's launch
 MODULES = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for folder in FOLDERS
            for path in (PACKAGE / folder).glob("*.py") if path.stem not in ELSEWHERE]
 HEAR = """

@@ -14,7 +14,7 @@ from typing import Any
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from seld_overlap_ros.bags.definitions import TRUTH_TYPE, type_store
-from seld_overlap_ros.bags.storage import BagError, Storage
+from seld_overlap_ros.bags.storage import BagError, Storage, short
 from seld_overlap_ros.messages import SECOND, to_ns
 
 AUDIO_TOPIC = "/audio_came"
@@ -81,17 +81,25 @@ def read_run(path: Path) -> Run:
                        "run_recorder")
     store = type_store(wanted)
     for connection, time_ns, raw in storage.messages(wanted):
-        message = store.deserialize_cdr(raw, connection.msgtype)
-        if connection.topic == "/events":
-            run.windows.append((time_ns / SECOND, message))
-        elif connection.topic == "/separated":
-            run.separated.append(message)
-        elif connection.topic == AUDIO_TOPIC:
-            run.audio.append((to_ns(message.stamp), time_ns / SECOND))
-        elif connection.topic == DIAGNOSTICS:
-            run.factors |= _factors(message)
+        try:
+            message = store.deserialize_cdr(raw, connection.msgtype)
+        except Exception as error:  # rosbags lets through whatever its parsers run into
+            storage.note(f"a message on {connection.topic} of {path.name} is left out: {short(error)}")
+            continue
+        _take(run, connection.topic, time_ns, message)
     run.notes = storage.notes
     return run
+
+
+def _take(run: Run, topic: str, time_ns: int, message: Any) -> None:
+    if topic == "/events":
+        run.windows.append((time_ns / SECOND, message))
+    elif topic == "/separated":
+        run.separated.append(message)
+    elif topic == AUDIO_TOPIC:
+        run.audio.append((to_ns(message.stamp), time_ns / SECOND))
+    elif topic == DIAGNOSTICS:
+        run.factors |= _factors(message)
 
 
 def _factors(message: Any) -> dict[str, float]:

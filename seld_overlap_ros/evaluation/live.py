@@ -116,7 +116,7 @@ def heard_live(bag: Bag, run: Run) -> Heard:
             reported[said.id].append(end_s)
     ordered = tuple(sorted(events.values(), key=lambda event: (event.onset_s, event.id)))
     times_s = [*(received_s for _, received_s in run.audio), *(received_s for received_s, _ in run.windows)]
-    wall_s = max(times_s) - min(times_s) if times_s else np.nan
+    wall_s = max(times_s, default=0.0) - min(times_s, default=0.0) or np.nan  # of a single moment, nothing is known
     return Heard(ordered, {known: tuple(ends) for known, ends in reported.items()}, len(run.windows),
                  tuple(dict.fromkeys(notes)), wall_s, separated)
 

@@ -160,8 +160,8 @@ def numbers(scored: Sequence[Scored]) -> dict:
     """
     found, named = ([hit for one in scored for hit in one.hits(named)] for named in (False, True))
     delays, seld = [delay for one in scored for delay in one.delays_s], seld_scores(*_soundings(scored))
-    counted = [hit for one in scored for event, hit in zip(one.bag.events, one.hits(named=True), strict=True)
-               if event.id in drawn(one.bag)]
+    counted = [hit for one in scored for ids in (drawn(one.bag),)
+               for event, hit in zip(one.bag.events, one.hits(named=True), strict=True) if event.id in ids]
     return {
         "n": len(found),
         "found": float(np.mean(found)) if found else math.nan,

@@ -44,7 +44,7 @@ def capi_sdri_of_clips(truth: Sequence[Event], stems: Mapping[int, Track], heard
         first, end = round(start_s * rate), round(end_s * rate)
         true, said = ([event for event in events if event.onset_s < end_s and event.end_s > start_s]
                       for events in (truth, [event for event in heard if event.id in separated]))
-        if any(event.id not in stems for event in true):
+        if first == end or any(event.id not in stems for event in true):  # the last may be less than a sample
             continue
         references, estimates = (
             np.array([tracks[event.id].between(first, end) for event in events]).reshape(-1, end - first)

@@ -57,4 +57,3 @@ class MelSscNet(nn.Module):
         with torch.autocast(source.device.type, enabled=False):  # powers span 24 decades
             power = torch.pow(10.0, FLOOR_DB / 10 * (source.float() - 1))
             return torch.log10(self.filters @ power + 10 ** (-FLOOR_DB / 10)) * (10 / FLOOR_DB) + 1
-

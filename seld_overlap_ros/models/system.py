@@ -53,7 +53,6 @@ class System(nn.Module):
         separated = self.separate(features, self.query(torch.sigmoid(ssl_logits), direction))
         return ssl_logits, separated, self.ssc(separated)
 
-
     def keep_only(self, networks: Collection[str]) -> None:
         """Free all networks but those of `ssl`, `sss.0`, `sss.1` and `ssc` that are named."""
         if "ssl" not in networks:

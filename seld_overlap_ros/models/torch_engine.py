@@ -29,7 +29,8 @@ class TorchEngine:
         One core is left to the audio and to others: torch's threads wait for each other by spinning. On two cores
         beside one busy process, a window of eight sounds took 2.5 s with two threads and 0.6 s with one.
         """
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - 1))
+        beside_others = max(1, len(os.sched_getaffinity(0)) - 1)
+        torch.set_num_threads(min(beside_others, torch.get_num_threads()))  # fewer where OMP_NUM_THREADS says so
         return cls(load_model(name_or_path, networks))
 
     @torch.inference_mode()

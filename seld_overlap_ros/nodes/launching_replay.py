@@ -57,7 +57,7 @@ def _start(context: LaunchContext, names: tuple[str, ...]) -> list[Action]:
         return [] if event.returncode or context.is_shutdown else [_evaluation(given["bag"], folder, model, heard)]
 
     return [
-        RegisterEventHandler(OnProcessIO(target_action=recorder, on_stderr=on_line)),
+        RegisterEventHandler(OnProcessIO(target_action=recorder, on_stdout=on_line, on_stderr=on_line)),
         RegisterEventHandler(OnProcessExit(target_action=recorder, on_exit=on_recorded)),
         recorder,
         *nodes,

@@ -88,8 +88,12 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
         return super().create_publisher(kind, topic, *args, **given)
 
     def close(self) -> None:
+        """Also free what was loaded: an engine is not to meet the end of the interpreter, and that of its libraries."""
         if self.active:
             self.stop()
+        if self.configured:
+            self.free()
+        self.active = self.configured = False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._transition(self.load, configured=True)
@@ -105,7 +109,6 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()
-        self.active = False
         self.done.set_result(0)
         return SUCCESS
 

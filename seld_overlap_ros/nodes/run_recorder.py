@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,7 @@ from seld_overlap_ros.streaming.pcm import AudioError, Description
 
 READY = "ready, recording into"  # what launch/replay.launch.py waits for in the log
 LOOK_EVERY_S = 0.25
+ANSWER_S = 5.0  # for a node to say its state; the answer of one that has died, or was only just found, never comes
 READY_S = 300.0  # for all nodes to load their networks; on a busy machine that takes minutes
 STALLED_S = 60.0  # of silence while the player is still there, which may wait for the graph
 QOS = QoSProfile(depth=200)
@@ -42,7 +44,7 @@ class RunRecorder(RunnableNode):
             self.create_subscription(kind, topic, self._record(topic), qos, raw=True)
         names = filter(None, self.value("nodes").split(","))
         self._not_yet = {name: self.create_client(GetState, f"{name}/get_state") for name in names}
-        self._asked: dict[str, Future] = {}
+        self._asked: dict[str, tuple[float, Future]] = {}  # when, and the answer to be
         self._began = time.monotonic()
         self._audio: AudioTopic | None = None
         self._last: float | None = None  # when audio or events came
@@ -79,13 +81,13 @@ class RunRecorder(RunnableNode):
     def _look_for_nodes(self) -> None:
         """Raises ValueError if they take too long."""
         for name, client in list(self._not_yet.items()):
-            asked = self._asked.get(name)
-            if asked is not None and asked.done():
-                if asked.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
+            asked_s, answer = self._asked.get(name, (-math.inf, None))
+            if answer is not None and answer.done():
+                if answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
                     del self._not_yet[name]
                 del self._asked[name]
-            elif asked is None and client.service_is_ready():
-                self._asked[name] = client.call_async(GetState.Request())
+            elif time.monotonic() - asked_s > ANSWER_S and client.service_is_ready():
+                self._asked[name] = time.monotonic(), client.call_async(GetState.Request())
         if not self._not_yet:
             self._audio = AudioTopic(self, AUTO, self._on_audio)
             self.get_logger().info(f"{READY} {self.value('folder')} while there is audio on "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import rclpy
@@ -92,10 +94,22 @@ def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) ->
         traceback.print_exc()
         return CRASHED
     finally:
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
+        with _undisturbed():
+            if node is not None:
+                node.close()
+                node.destroy_node()
+            rclpy.try_shutdown()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """More signals change nothing: a second Ctrl-C would leave a thread at work in a process that ends."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def one_line(error: Exception) -> str:

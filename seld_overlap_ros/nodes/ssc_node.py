@@ -54,7 +54,7 @@ class SscNode(ManagedNode):
 
     def free(self) -> None:
         self._output.close()
-        del self._engine, self._output
+        del self._engine, self._analyse, self._output
 
     def _on_window(self, header: Header, samples: np.ndarray, spectra: Spectra) -> None:
         self._output.publish(header, self._classify(samples, spectra))

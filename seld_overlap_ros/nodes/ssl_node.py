@@ -55,7 +55,7 @@ class SslNode(ManagedNode):
         self.destroy_subscription(self._events)
 
     def free(self) -> None:
-        del self._engine
+        del self._engine, self._analyse
         self.destroy_publisher(self._window)
         self.destroy_publisher(self._activity)
 

@@ -57,7 +57,7 @@ class SssNode(ManagedNode):
         self._parts.close()
 
     def free(self) -> None:
-        del self._engine
+        del self._engine, self._analyse
         self.destroy_publisher(self._spectra)
 
     def _on_window(self, header: Header, samples: np.ndarray, activity: Activity) -> None:

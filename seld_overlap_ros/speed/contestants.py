@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from seld_overlap_ros.dsp.features import analyse, resynthesise
+from seld_overlap_ros.evaluation.classical import Classical
 from seld_overlap_ros.hearing import Hearing, join, localize, separate
 from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.engine import load_engine
@@ -75,14 +76,12 @@ class Default:
         hearing.direction_threshold = threshold_for(k)
         return stream(hearing, hop_s, audio_s)
 
-    def has(self, module: str) -> bool:
-        """Whether what an opponent needs is installed."""
-        return find_spec(module) is not None
+    def has_openvino(self) -> bool:
+        """Whether it is installed; else one opponent is left out."""
+        return find_spec("openvino") is not None
 
     @cached_property
     def _classical(self) -> Callable:
-        from seld_overlap_ros.evaluation.classical import Classical
-
         return Classical(self._hearing(SHIPPED).engine)
 
     def classical(self) -> int:

@@ -220,12 +220,11 @@ def opponents(bench: Bench) -> dict:
              for k in (1, 3)}
     works |= {("features of the CRNN", 2, ""): partial(bench.eager.time, "crnn_features"),
               ("CRNN, PyTorch eager", 2, "where and what"): partial(bench.eager.time, "crnn")}
-    if bench.default.ask("has", "openvino"):
+    if bench.default.ask("has_openvino"):
         works["CRNN, OpenVINO", 2, "where and what"] = partial(bench.default.time, "crnn")
-    if bench.default.ask("has", "seld_overlap_ros.evaluation.classical"):
-        n_sounds = np.mean([bench.default.ask("classical") for _ in range(effort.few)])
-        works[f"classical: MUSIC, beams, our SSC; {n_sounds:.1f} sounds", 3, ours] = partial(
-            bench.default.time, "classical")
+    n_sounds = np.mean([bench.default.ask("classical") for _ in range(effort.few)])
+    title = f"classical: MUSIC, beams, our SSC; {n_sounds:.1f} sounds"
+    works[title, 3, ours] = partial(bench.default.time, "classical")
     times = in_turn(works, effort.few)
     return {"costs": [{"name": name, "kind": kind, "says": says,
                        **flat({"ms_a_second": quartiles(1e3 * own / bench.config.front_end.window_s)})}

@@ -104,6 +104,10 @@ def test_windows_that_never_came_are_named(bag, recorded):
     assert "not as offline: 1 windows in place of 3; " in live.in_words()
 
 
+def test_a_run_of_one_message_has_no_speed(bag, recorded):
+    assert np.isnan(heard_live(bag, recorded(*audio(0.0))).wall_s)
+
+
 def test_a_run_in_which_nothing_was_said_is_no_crash(bag, recorded):
     heard, live = judge(bag, recorded(), offline(DOG))
     assert heard.n_windows == 0 and np.isnan(heard.wall_s) and np.isnan(live.latency_p95_s)
@@ -140,6 +144,16 @@ def test_scores_may_differ_by_what_bf16_loses_and_many_differences_are_cut_short
     assert not differences(offline(DOG), offline(near))
     many = [Event(n, 0.0, "dog", float(n), 0.5) for n in range(9)]
     assert differences(offline(*many), offline())[-1] == "and 4 more"
+
+
+def test_a_message_that_cannot_be_read_is_left_out_and_noted(bag, tmp_path):
+    writer = RunWriter(tmp_path / "run")
+    writer.write("events", b"\x00\x01\x00\x00nothing of the kind")
+    writer.audio_came(START_NS)
+    writer.close()
+    run = read_run(tmp_path / "run")
+    assert not run.windows and len(run.audio) == 1
+    assert len(run.notes) == 1 and run.notes[0].startswith("a message on /events of run is left out: ")
 
 
 def test_what_is_no_run_is_refused(bag, tmp_path):

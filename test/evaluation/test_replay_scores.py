@@ -144,6 +144,13 @@ def test_si_sdr_improvement_by_hand():
     assert one["by_class"]["dog"]["si_sdri"] == one["heard"][0]["sounds"][0]["si_sdri"] == one["all"]["si_sdri"]
 
 
+def test_a_bag_that_ends_within_a_sample_after_a_clip_has_no_clip_more():
+    one = heard(*TRUTH, separated=STEMS, mixture=MIXTURE)
+    exact, longer = (evaluated([fake_bag(stems=STEMS, duration_s=seconds)], ear=[one])["systems"]["ear"]["all"]
+                     for seconds in (10.0, 10.00002))
+    assert longer["capi_sdri"] == exact["capi_sdri"] > 60
+
+
 def test_separation_is_scored_for_sounds_that_were_found_and_have_a_stem():
     one = heard(TRUTH[0], separated={1: STEMS[1]}, mixture=MIXTURE)
     without = evaluated([fake_bag()], ear=[one])["systems"]["ear"]["all"]

@@ -67,10 +67,14 @@ class Stand:
         """What the node listens to, the topics of every node left out."""
         return {subscription.topic_name for subscription in self.managed.subscriptions} - {"/parameter_events"}
 
-    def close(self):
+    def end(self):
+        """What becomes of the node when its process ends."""
         self._executor.shutdown()
         self._thread.join(LIMIT_S)
         self.managed.close()
+
+    def close(self):
+        self.end()
         self.managed.destroy_node()
         self.node.destroy_node()
         self._own.shutdown()

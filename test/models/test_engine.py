@@ -72,6 +72,19 @@ def test_the_mel_bands_of_every_level_are_those_of_torch(trained):
         np.testing.assert_allclose(load_engine(path, "openvino").classify(log_mag), expected, atol=ROUNDED)
 
 
+def test_torch_leaves_a_core_to_others_and_takes_no_more_threads_than_it_had(monkeypatch, trained):
+    before, threads = torch.get_num_threads(), {}
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(4)))
+    try:
+        for had in (1, 4):
+            torch.set_num_threads(had)
+            load_engine(trained[0], "torch")
+            threads[had] = torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+    assert threads == {1: 1, 4: 3}
+
+
 def test_auto_is_the_fastest_that_is_installed(monkeypatch):
     assert module.choose("auto") == "openvino"
     monkeypatch.setattr(module, "find_spec", lambda name: name == "torch")

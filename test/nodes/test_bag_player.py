@@ -1,6 +1,7 @@
 """The bag player and the run recorder over DDS: what is in a bag arrives to the byte, on its clock, and they wait."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -8,7 +9,11 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from audio_common_msgs.msg import AudioDataStamped, AudioInfo  # noqa: E402
+from lifecycle_msgs.msg import State  # noqa: E402
+from lifecycle_msgs.srv import GetState  # noqa: E402
+from rclpy.client import Client  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from rclpy.task import Future  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from seld_overlap.msg import SoundEventArray  # noqa: E402
 
@@ -107,6 +112,28 @@ def test_a_recorder_says_whom_it_waits_for_in_vain(tmp_path, monkeypatch, capfd)
     monkeypatch.setattr(run_recorder, "READY_S", 0.5)
     assert run(run_recorder, folder=tmp_path / "run", nodes="nobody,no_one") == 1
     assert "nobody, no_one not active after 0.5 s: see what they say" in capfd.readouterr().err
+
+
+def test_a_recorder_asks_again_where_no_answer_comes(ear, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_recorder, "ANSWER_S", 0.5)
+    ear.create_service(GetState, "ear/get_state", lambda _, answer: ready(answer))
+    asked, call = [], Client.call_async
+    monkeypatch.setattr(Client, "call_async", lambda client, request: asked.append(call(client, request)) or (
+        asked[-1] if len(asked) > 1 else Future()))  # the first answer goes astray
+    rclpy.init(args=["--ros-args", "-p", f"folder:={tmp_path / 'run'}", "-p", "nodes:=ear"])
+    recorder = run_recorder.RunRecorder()
+    deadline = time.monotonic() + 30.0
+    while recorder._audio is None and time.monotonic() < deadline:
+        rclpy.spin_once(recorder, timeout_sec=0.1)
+    recorder.close()
+    recorder.destroy_node()
+    rclpy.shutdown()
+    assert recorder._audio is not None and len(asked) == 2
+
+
+def ready(answer):
+    answer.current_state.id = State.PRIMARY_STATE_ACTIVE
+    return answer
 
 
 def test_a_recorder_writes_over_nothing(bag, capfd):

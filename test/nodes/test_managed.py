@@ -1,5 +1,7 @@
 """The lifecycle of the nodes: brought up and down from outside, and what a model cannot be loaded for is answered."""
 
+import weakref
+
 import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
@@ -29,7 +31,7 @@ def test_a_node_goes_through_its_life_twice_when_told_to(open_stand, model, name
         assert not stand.topics()
         assert stand.change(Transition.TRANSITION_CLEANUP)
         assert not [p for p in stand.managed.publishers if p.topic_name.strip("/") in ("events", "spectra", "window")]
-        assert not hasattr(stand.managed, "_system") and not hasattr(stand.managed, "_hearing")
+        assert not {"_engine", "_hearing", "_analyse"} & vars(stand.managed).keys()
         assert stand.state() == "unconfigured"
 
 
@@ -57,11 +59,21 @@ def test_a_model_that_cannot_be_loaded_is_answered_and_another_one_may_follow(op
     assert stand.state() == "active"
 
 
-def test_a_shutdown_ends_the_node(open_stand, model):
+def test_a_shutdown_ends_the_node_and_frees_its_engine(open_stand, model):
     stand = open_stand("ssc_node", model=str(model))
+    engine = weakref.ref(stand.managed._engine)
     assert stand.change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
     stand.wait(stand.managed.done.done)
     assert stand.managed.done.result() == 0
+    assert engine() is None
+
+
+@pytest.mark.parametrize("name", ["full_node", "ssl_node", "sss_node"])
+def test_nothing_of_an_engine_outlives_the_end_of_a_node(open_stand, model, name):
+    stand = open_stand(name, model=str(model))
+    engine = weakref.ref(stand.managed._hearing.engine if name == "full_node" else stand.managed._engine)
+    stand.end()
+    assert engine() is None
 
 
 def test_an_sss_that_the_model_has_not_is_refused(capfd, cascade_model):
