@@ -70,8 +70,8 @@ def train(
     stored = replace(stored, truth=stored.truth[:limit])
     if loaded.fresh:
         stored = replace(load_fresh(folder, "train", len(stored), stored.labels), turned=loaded.turned)
-    config = SystemConfig(val.labels, width=loaded.width, mel_bands=loaded.mel_bands, array=val.array,
-                          azimuths=val.azimuths)
+    config = SystemConfig(val.labels, width=loaded.width, mel_bands=loaded.mel_bands, steered=loaded.steered,
+                          array=val.array, azimuths=val.azimuths)
     out = out or folder / "runs" / loaded.name / str(seed)
     train_all(loaded, config, Mixtures(stored, val), out, systems or TABLE_1, seed, processes)
     typer.echo(f"trained: {out}")

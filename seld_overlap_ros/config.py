@@ -83,6 +83,7 @@ class SystemConfig:
     system: str = "overlap"  # one of SYSTEMS, as in the paper's Table 1
     width: float = 1.0  # factor on every channel count: 1 is the paper's scale P, .25 is P/4
     mel_bands: int = 0  # that SSC sees the spectrum in; 0: the paper's SSC, which sees every bin
+    steered: bool = False  # SSS sees how each bin sounds from the asked direction on; False: the paper's direction map
     front_end: FrontEnd = field(default_factory=FrontEnd)
     array: MicrophoneArray = field(default_factory=MicrophoneArray.circular)
     azimuths: tuple[float, ...] = field(default_factory=uniform_azimuths)  # (D,) [rad]
@@ -108,6 +109,11 @@ class SystemConfig:
         return 2 * self.array.n_microphones - 1
 
     @property
+    def n_sss_planes(self) -> int:
+        """Planes that an SSS sees: one a direction, beside all features, or if steered beside the magnitude alone."""
+        return len(self.azimuths) + (1 if self.steered else self.n_features)
+
+    @property
     def azimuth_resolution(self) -> float:
         """Width of one direction sector [rad]."""
         return 2 * math.pi / len(self.azimuths)
@@ -125,6 +131,7 @@ class SystemConfig:
                 system=values["system"],
                 width=float(values["width"]),
                 mel_bands=int(values.get("mel_bands", 0)),  # older files lack it
+                steered=bool(values.get("steered", False)),  # so they do this
                 front_end=FrontEnd(**{k: int(v) for k, v in values["front_end"].items()}),
                 array=MicrophoneArray(
                     tuple(tuple(float(c) for c in p) for p in values["array"]["positions"])

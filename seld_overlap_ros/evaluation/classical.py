@@ -16,6 +16,7 @@ from scipy.ndimage import uniform_filter
 
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.features import log_magnitude
+from seld_overlap_ros.dsp.steering import SOUND_SPEED, hertz, plane_waves
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.evaluation.events import wrap
 from seld_overlap_ros.hearing import HeardSource, Spectra, check_window, classify, is_silent, query_set
@@ -23,7 +24,6 @@ from seld_overlap_ros.models.engine import Engine
 from seld_overlap_ros.streaming.tracks import FLOOR_DB, frame_levels
 
 NAME, MODEL = "classical", "overlap"  # what it is called, and whose SSC it has if nothing else is said
-SOUND_SPEED = 343.0  # [m/s]
 N_AZIMUTHS = 72  # that MUSIC looks at
 BLOCK_FRAMES = 16  # of one look, 0.26 s: within it, mostly one sound prevails
 BAND_HZ = (400.0, 7000.0)  # below, the array is too small; above, it is too coarse
@@ -121,12 +121,11 @@ class Beams:
     """
 
     def __init__(self, config: SystemConfig) -> None:
-        front_end = config.front_end
-        self._positions = np.array(config.array.positions)  # (M, 3)
-        self._hertz = np.arange(front_end.n_bins) * front_end.sample_rate / front_end.n_fft  # (F,)
+        self._front_end, self._array = config.front_end, config.array
         self._empty = np.array(config.azimuths)
-        distances = np.linalg.norm(self._positions[:, None] - self._positions, axis=-1)  # (M, M)
-        diffuse = np.sinc(2 * self._hertz[:, None, None] * distances / SOUND_SPEED)  # (F, M, M)
+        positions = np.array(config.array.positions)  # (M, 3)
+        distances = np.linalg.norm(positions[:, None] - positions, axis=-1)  # (M, M)
+        diffuse = np.sinc(2 * hertz(config.front_end)[:, None, None] * distances / SOUND_SPEED)  # (F, M, M)
         self._inverse = np.linalg.inv(diffuse + LOADING * np.eye(len(distances)))
 
     def __call__(self, spectrum: np.ndarray, azimuths: np.ndarray) -> np.ndarray:
@@ -153,6 +152,4 @@ class Beams:
 
     def steering(self, azimuths: Sequence[float]) -> np.ndarray:
         """Azimuths (K,) -> how a plane wave from each reaches the microphones, relative to microphone 0 (F, M, K)."""
-        towards = np.stack([np.cos(azimuths), np.sin(azimuths), np.zeros(len(azimuths))])  # (3, K)
-        ahead_s = (self._positions - self._positions[0]) @ towards / SOUND_SPEED  # (M, K)
-        return np.exp(2j * np.pi * self._hertz[:, None, None] * ahead_s)
+        return plane_waves(self._front_end, self._array, azimuths)

@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.mel import mel_filters
+from seld_overlap_ros.dsp.steering import likeness_scale
 from seld_overlap_ros.models.layout import COUNTER, Shapes, network_names, shapes
 
 FORMAT = "seld_overlap/1"
@@ -100,6 +101,7 @@ def read_checkpoint(name_or_path: str | Path, networks: Collection[str] | None =
         _check_config(config)
         expected = shapes(config)
         _check_claims(file, expected)
+        _check_steering(config)
         wanted = tuple(f"{name}." for name in (network_names(config) if networks is None else networks))
         return Checkpoint(path, config, {name: _tensor(file, name) for name in expected if name.startswith(wanted)})
     except CheckpointError:
@@ -155,6 +157,16 @@ def _check_config(config: SystemConfig) -> None:
         raise ValueError("every azimuth must be a finite number of radians")
     if n_bands > 0 and not np.isfinite(mel_filters(n_bands, front_end.n_bins, front_end.sample_rate)).all():
         raise ValueError("the configuration leads to filters that are no finite numbers")
+
+
+def _check_steering(config: SystemConfig) -> None:
+    """Of directions and microphones that the file has weights for, as it takes memory for each."""
+    if not config.steered:
+        return
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(likeness_scale(config)).all()
+    if not finite:
+        raise ValueError("the configuration leads to beams that are no finite numbers")
 
 
 def _check_claims(file: safe_open, expected: Shapes) -> None:

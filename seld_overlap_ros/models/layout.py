@@ -34,7 +34,7 @@ def shapes(config: SystemConfig) -> Shapes:
     n_features, n_directions, n_classes = config.n_features, len(config.azimuths), len(config.labels)
     found = _under("ssl.layers", _classifier(n_features, n_directions, config.width))
     for n in range(config.n_sss):
-        found |= _under(f"sss.{n}", _separator(n_features + n_directions, config.width))
+        found |= _under(f"sss.{n}", _separator(config.n_sss_planes, config.width))
     if config.mel_bands:
         return found | _under("ssc", _mel_classifier(config.mel_bands, n_classes, config.width))
     return found | _under("ssc.layers", _classifier(1, n_classes, config.width))

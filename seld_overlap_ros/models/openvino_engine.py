@@ -11,7 +11,7 @@ import openvino
 from openvino import InferRequest, Model
 
 from seld_overlap_ros.models.checkpoint import read_checkpoint
-from seld_overlap_ros.models.openvino_networks import mel_model, ssc_model, ssl_model, sss_model
+from seld_overlap_ros.models.openvino_networks import likeness_model, mel_model, ssc_model, ssl_model, sss_model
 
 AT_ONCE = 4  # directions or sources in one go; more go in several
 SETTINGS = {
@@ -58,7 +58,8 @@ class OpenVinoEngine:
             return np.zeros((0, *features.shape[1:]), np.float32)
         numbers = tuple(range(self.config.n_sss)) if number is None else (number,)
         features = _channels_last(features)
-        parts = [self._run(sss_model, (numbers, len(part)), {}, features, part) for part in _parts(gains)]
+        steering = [self._run(likeness_model, (), EXACT, features)] if self.config.steered else []
+        parts = [self._run(sss_model, (numbers, len(part)), {}, features, part, *steering) for part in _parts(gains)]
         return np.swapaxes(np.concatenate(parts), -1, -2)
 
     def classify(self, log_mag: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ What they give is the same; how it is computed differs where that is faster:
   that which sees the direction planes, each of one value, is one number a channel, but at two edges.
 - A transposed convolution of 2 x 2 with stride 2 turns each pixel into four: a convolution of 1 x 1 with four times as
   many channels, spread out. The last one of SSS, the mask, is computed before those of the stage before it are spread.
+- What a steered SSS sees in place of them is computed once too, and turned to each asked direction.
 - How many directions are asked is fixed in a graph, which makes it a fifth faster than one for any number.
 """
 
@@ -22,6 +23,7 @@ from openvino import opset13 as ops
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.features import FLOOR_DB
 from seld_overlap_ros.dsp.mel import mel_filters
+from seld_overlap_ros.dsp.steering import beams, likeness_scale, steps_before
 from seld_overlap_ros.models.layout import CLASSIFIER_CHANNELS, DECODER_CHANNELS, ENCODER_CHANNELS, MEL_BLOCKS
 
 Tensors = Mapping[str, np.ndarray]
@@ -36,11 +38,30 @@ def ssl_model(tensors: Tensors, config: SystemConfig) -> Model:
 
 
 def sss_model(tensors: Tensors, config: SystemConfig, numbers: Sequence[int], n_asked: int) -> Model:
-    """Features (1, T, F, 2M-1) and gains (K, D) -> log magnitude (K, T, F), of one SSS, or of two and the gate."""
+    """Features (1, T, F, 2M-1) and gains (K, D) -> log magnitude (K, T, F), of one SSS, or of two and the gate.
+
+    A steered SSS takes, third, what the likeness model gives.
+    """
     features, gains = _features(config), _parameter(n_asked, len(config.azimuths))
-    magnitude = _squeeze(ops.slice(features, *(_integers(number) for number in ([0], [1], [1], [3]))), 3)  # (1, T, F)
-    masks = [_mask(_channels_first(features), gains, tensors, f"sss.{n}") for n in numbers]
-    return Model([_gate([ops.multiply(mask, magnitude) for mask in masks])], [features, gains], "SSS")
+    inputs, seen, planes = [features, gains], features, None
+    magnitude = ops.slice(features, *(_integers(number) for number in ([0], [1], [1], [3])))  # (1, T, F, 1)
+    if config.steered:
+        inputs.append(_parameter(config.front_end.n_bins, config.front_end.n_frames, len(config.azimuths)))
+        seen, planes = magnitude, _turned(inputs[-1], gains)
+    masks = [_mask(_channels_first(seen), planes, gains, tensors, f"sss.{n}") for n in numbers]
+    return Model([_gate([ops.multiply(mask, _squeeze(magnitude, 3)) for mask in masks])], inputs, "SSS")
+
+
+def likeness_model(tensors: Tensors, config: SystemConfig) -> Model:
+    """Of sss_net.Steering.likeness: features (1, T, F, 2M-1) -> (F, T, D). To be exact: beams differ little."""
+    features, factors = _features(config), beams(config)
+    of_phases = factors * (np.arange(config.n_features) > 0)[:, None]  # 0 times the magnitude is faster than without it
+    by_bin = ops.transpose(_squeeze(features, 0), _integers([1, 0, 2]))  # (F, T, 2M-1)
+    parts = ops.add(ops.matmul(by_bin, _constant(of_phases), False, False), _constant(factors[:, :1]))
+    factor, offset = (part[:, None] for part in likeness_scale(config))  # (F, 1, D)
+    both = np.tile(np.eye(len(config.azimuths)), (2, 1)) * factor  # (F, 2D, D): adds up real and imaginary parts
+    likeness = ops.add(ops.matmul(ops.multiply(parts, parts), _constant(both), False, False), _constant(offset))
+    return Model([ops.clamp(likeness, -1, 1)], [features], "likeness")
 
 
 def ssc_model(tensors: Tensors, config: SystemConfig, n_sources: int) -> Model:
@@ -77,9 +98,9 @@ def _classifier(x: Node, tensors: Tensors, name: str) -> Node:
     return _linear(x, tensors, f"{name}.{4 * n_blocks + 4}")
 
 
-def _mask(features: Node, gains: Node, tensors: Tensors, name: str) -> Node:
-    """Of sss_net.SssNet: (1, 2M-1, T, F) and (K, D) -> (K, T, F) in [0, 1]."""
-    skips = [_first_stage(features, gains, *_folded(tensors, f"{name}.encoder.0.0", f"{name}.encoder.0.1"))]
+def _mask(seen: Node, planes: Node | None, gains: Node, tensors: Tensors, name: str) -> Node:
+    """Of sss_net.SssNet: (1, N, T, F), and planes (K, D, T, F) or gains (K, D) -> (K, T, F) in [0, 1]."""
+    skips = [_first_stage(seen, planes, gains, *_folded(tensors, f"{name}.encoder.0.0", f"{name}.encoder.0.1"))]
     for stage in range(1, len(ENCODER_CHANNELS)):
         weight, bias = _folded(tensors, f"{name}.encoder.{stage}.0", f"{name}.encoder.{stage}.1")
         skips.append(_leaky(_convolution(skips[-1], weight, bias, stride=2)))
@@ -96,11 +117,21 @@ def _mask(features: Node, gains: Node, tensors: Tensors, name: str) -> Node:
     return ops.sigmoid(_squeeze(_spread(ops.add(of_skip, of_last)), 1))
 
 
-def _first_stage(features: Node, gains: Node, weight: np.ndarray, bias: np.ndarray) -> Node:
-    """(1, 2M-1, T, F) and (K, D) -> (K, N, T/2, F/2), the part of the features computed once."""
-    n_features, *shape = features.output(0).get_shape()[1:]
-    once = _convolution(features, weight[:, :n_features], bias, stride=2)
-    return _leaky(ops.add(once, _of_planes(gains, weight[:, n_features:], *(n // 2 for n in shape))))
+def _first_stage(seen: Node, planes: Node | None, gains: Node, weight: np.ndarray, bias: np.ndarray) -> Node:
+    """(1, N_in, T, F), and planes or gains, -> (K, N, T/2, F/2), the part that is the same for all computed once."""
+    n_seen, *shape = seen.output(0).get_shape()[1:]
+    once = _convolution(seen, weight[:, :n_seen], bias, stride=2)
+    if planes:
+        return _leaky(ops.add(once, _convolution(planes, weight[:, n_seen:], np.zeros(len(bias)), stride=2)))
+    return _leaky(ops.add(once, _of_planes(gains, weight[:, n_seen:], *(n // 2 for n in shape))))
+
+
+def _turned(likeness: Node, gains: Node) -> Node:
+    """Of sss_net.Steering: likeness (F, T, D) and gains (K, D) -> (K, D, T, F), the asked direction first."""
+    n_f, n_t, n_directions = likeness.output(0).get_shape()
+    asked = ops.gather(gains, _integers(steps_before(n_directions)), _integers([1]))  # (K, D, D)
+    planes = ops.reshape(ops.transpose(likeness, _integers([2, 1, 0])), _integers([1, n_directions, -1]), False)
+    return ops.reshape(ops.matmul(asked, planes, False, False), _integers([0, 0, n_t, n_f]), True)
 
 
 def _of_planes(gains: Node, weight: np.ndarray, n_t: int, n_f: int) -> Node:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.dsp.steering import beams, likeness_scale, steps_before
 from seld_overlap_ros.models.layout import DECODER_CHANNELS, ENCODER_CHANNELS, scaled
 
 DROPOUT = 0.5  # in the first three decoder stages
@@ -21,14 +23,51 @@ def decoder_stage(n_in: int, n_out: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Dropout(dropout)) if dropout else nn.Sequential(*layers)
 
 
-class SssNet(nn.Module):
-    """Mask U-Net: features and a direction map (B, 2M-1 + D, F, T) -> log magnitude of the source (B, F, T)."""
+class DirectionMap(nn.Module):
+    """The paper's input of SSS: all features, and a plane of one value for each direction, the query rule's map."""
 
-    def __init__(self, n_microphones: int, n_directions: int, width: float) -> None:
+    def forward(self, features: Tensor, direction_gain: Tensor) -> Tensor:
+        """Features (B, 2M-1, F, T) and gains g e_q (B, D) -> (B, 2M-1 + D, F, T)."""
+        planes = direction_gain[:, :, None, None].expand(-1, -1, *features.shape[-2:])  # (B, D, F, T)
+        return torch.cat([features, planes.to(features.dtype)], dim=1)
+
+
+class Steering(nn.Module):
+    """The input of a steered SSS: the log magnitude, and how much each bin sounds like each direction, the asked first.
+
+    The others follow counter-clockwise, so that a turn of everything heard, and of the query, changes nothing.
+    """
+
+    def __init__(self, config: SystemConfig) -> None:
         super().__init__()
-        encoder = [scaled(c, width) for c in ENCODER_CHANNELS]
-        decoder = [scaled(c, width) for c in DECODER_CHANNELS]
-        ins = [2 * n_microphones - 1 + n_directions, *encoder[:-1]]
+        factor, offset = likeness_scale(config)
+        for name, values in {"beams": beams(config), "factor": factor[:, None], "offset": offset[:, None],
+                             "asked": steps_before(len(config.azimuths))}.items():
+            self.register_buffer(name, torch.from_numpy(values), persistent=False)
+
+    def forward(self, features: Tensor, direction_gain: Tensor) -> Tensor:
+        """Features (B, 2M-1, F, T) and gains g e_q (B, D) -> (B, 1 + D, F, T), all but the first times g."""
+        x = features.permute(0, 2, 3, 1)  # (B, F, T, 2M-1)
+        gains = direction_gain[:, self.asked]  # (B, D, D): of plane k, that of direction d
+        planes = torch.einsum("bftd,bkd->bftk", self.likeness(x), gains)
+        return torch.cat([x[..., :1], planes], dim=3).permute(0, 3, 1, 2)
+
+    def likeness(self, x: Tensor) -> Tensor:
+        """Features (B, F, T, 2M-1) -> likeness to each direction (B, F, T, D): 1 for it, 0 on average, at least -1."""
+        with torch.autocast(x.device.type, enabled=False):  # beams to all azimuths are much alike at low frequencies
+            real, imaginary = (x[..., 1:].float() @ self.beams[:, 1:] + self.beams[:, :1]).chunk(2, dim=3)
+            return ((real**2 + imaginary**2) * self.factor + self.offset).clamp(-1, 1)
+
+
+class SssNet(nn.Module):
+    """Mask U-Net: features and an asked direction -> log magnitude of the source (B, F, T)."""
+
+    def __init__(self, config: SystemConfig) -> None:
+        super().__init__()
+        self.sight = Steering(config) if config.steered else DirectionMap()
+        encoder = [scaled(c, config.width) for c in ENCODER_CHANNELS]
+        decoder = [scaled(c, config.width) for c in DECODER_CHANNELS]
+        ins = [config.n_sss_planes, *encoder[:-1]]
         self.encoder = nn.ModuleList(encoder_stage(i, o) for i, o in zip(ins, encoder, strict=True))
         skips = encoder[-2::-1]  # the encoder's outputs from deep to shallow, the deepest left out
         ins = [encoder[-1], *(d + s for d, s in zip(decoder[:-1], skips, strict=False))]
@@ -40,8 +79,7 @@ class SssNet(nn.Module):
 
     def forward(self, features: Tensor, direction_gain: Tensor) -> Tensor:
         """(B, 2M-1, F, T) and gains g e_q (B, D), the query rule's map -> (B, F, T) in [0, 1]."""
-        planes = direction_gain[:, :, None, None].expand(-1, -1, *features.shape[-2:])  # (B, D, F, T)
-        x = torch.cat([features, planes.to(features.dtype)], dim=1)
+        x = self.sight(features, direction_gain)
         skips = []
         for stage in self.encoder:
             x = stage(x)

@@ -26,7 +26,7 @@ class System(nn.Module):
         self.config = config
         n_mics, n_dirs, width = config.array.n_microphones, len(config.azimuths), config.width
         self.ssl = SslNet(n_mics, n_dirs, width)
-        self.sss = nn.ModuleList(SssNet(n_mics, n_dirs, width) for _ in range(config.n_sss))
+        self.sss = nn.ModuleList(SssNet(config) for _ in range(config.n_sss))
         n_classes, front_end = len(config.labels), config.front_end
         self.ssc = (
             MelSscNet(n_classes, width, config.mel_bands, front_end.n_bins, front_end.sample_rate)

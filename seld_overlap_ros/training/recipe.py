@@ -33,6 +33,7 @@ class Recipe:
     one_cycle: bool = True  # the learning rate rises and falls (Smith 2018); false: constant, as the paper
     smoothing: float = 0.0  # share of a class label that is spread over all classes
     mel_bands: int = 0  # that SSC sees the spectrum in; 0: the paper's SSC
+    steered: bool = False  # SSS sees how each bin sounds from the asked direction on; false: the paper's map
     fresh: bool = False  # other mixtures in every pass, as many as are stored
     turned: bool = False  # the array turned to a random one of its directions in each; only of fresh mixtures
     masked: float = 0.0  # share of bins and of frames blanked at most in the training features (SpecAugment)

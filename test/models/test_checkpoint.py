@@ -52,6 +52,27 @@ def test_filters_that_are_not_stored_are_made_again(tmp_path):
                                atol=0.01)
 
 
+def test_a_steered_system_comes_back_and_an_older_file_is_none(saved, tmp_path):
+    config = SystemConfig(labels=("a", "b"), width=0.03, system="cascade", steered=True)
+    save_model(tmp_path / "steered.safetensors", System(config), {})
+    assert load_model(tmp_path / "steered.safetensors").config == config
+    older, system = saved
+    values = system.config.to_dict()
+    del values["steered"]
+    with_metadata(older, config=json.dumps(values))
+    assert load_model(older).config == system.config
+
+
+def test_an_array_that_no_beam_can_be_made_for_is_refused(tmp_path):
+    config = SystemConfig(labels=("a", "b"), width=0.03, system="cascade", steered=True)
+    save_model(tmp_path / "steered.safetensors", System(config), {})
+    far = [[1e307 * k, 0, 0] for k in range(8)]
+    with_metadata(tmp_path / "steered.safetensors",
+                  config=json.dumps(config.to_dict() | {"array": {"positions": far}}))
+    with pytest.raises(CheckpointError, match="beams that are no finite numbers"):
+        load_model(tmp_path / "steered.safetensors")
+
+
 def test_truncated_file_is_refused(saved):
     path, _ = saved
     path.write_bytes(path.read_bytes()[:-1000])

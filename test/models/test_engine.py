@@ -15,7 +15,8 @@ from seld_overlap_ros.models.system import System, save_model
 from seld_overlap_ros.simulation.rooms import scene_rng
 
 SMALL = SystemConfig(("a", "b", "c"), width=0.07, array=MicrophoneArray.circular(3), azimuths=uniform_azimuths(6))
-KINDS = {"one SSS": replace(SMALL, system="cascade"), "gate": SMALL, "mel": replace(SMALL, mel_bands=64)}
+KINDS = {"one SSS": replace(SMALL, system="cascade"), "gate": SMALL, "mel": replace(SMALL, mel_bands=64),
+         "steered": replace(SMALL, steered=True)}
 EXACT, ROUNDED = 2e-6, 0.02  # 16 bits hold 2 to 3 digits
 
 

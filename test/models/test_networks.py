@@ -17,14 +17,14 @@ def n_parameters(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def tiny(system: str = "overlap") -> System:
+def tiny(system: str = "overlap", steered: bool = False) -> System:
     torch.manual_seed(0)
-    return System(SystemConfig(labels=("a", "b", "c"), width=0.03, system=system)).eval()
+    return System(SystemConfig(labels=("a", "b", "c"), width=0.03, system=system, steered=steered)).eval()
 
 
 def test_parameter_counts_at_paper_scale():
     assert n_parameters(SslNet(8, 8, 1.0)) == 5_229_640
-    assert n_parameters(SssNet(8, 8, 1.0)) == 10_812_993
+    assert n_parameters(SssNet(SystemConfig(("a",)))) == 10_812_993
     assert n_parameters(SscNet(75, 1.0)) == 5_290_251
 
 
@@ -68,8 +68,15 @@ def test_query_is_soft_where_the_system_learnt_it_so():
     assert tiny("cascade").query(prob, q)[0].tolist() == [0, 1, 0, 0, 0, 0, 0, 0]
 
 
-def test_gradient_flows_from_the_class_to_the_localization():
-    model = tiny("overlap")
+def test_a_steered_sss_has_fewer_inputs_and_no_other_weights():
+    paper, steered = tiny(), tiny(steered=True)
+    assert steered.sss[0].encoder[0][0].in_channels == 9 and paper.sss[0].encoder[0][0].in_channels == 23
+    assert steered.state_dict().keys() == paper.state_dict().keys()
+
+
+@pytest.mark.parametrize("steered", [False, True])
+def test_gradient_flows_from_the_class_to_the_localization(steered):
+    model = tiny("overlap", steered)
     _, _, ssc = model(torch.rand(1, 15, 256, 256), torch.tensor([2]))
     ssc.sum().backward()
     assert model.ssl.layers[0].weight.grad.abs().sum() > 0
