@@ -30,6 +30,7 @@ class Recipe:
     empty_query: float  # share of queries for a direction without a sound, target 0
     stages: dict[str, StageRecipe]
     loss: str = "entropy"  # of classes and directions: cross-entropy, or the paper's mean square error
+    magnitude_weight: float = 0.0  # of the error of the compressed magnitude, beside that of the log magnitude
     one_cycle: bool = True  # the learning rate rises and falls (Smith 2018); false: constant, as the paper
     smoothing: float = 0.0  # share of a class label that is spread over all classes
     mel_bands: int = 0  # that SSC sees the spectrum in; 0: the paper's SSC

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.dsp.features import FLOOR_DB
 from seld_overlap_ros.models.system import System
 from seld_overlap_ros.training.dataset import NO_CLASS
 from seld_overlap_ros.training.recipe import Recipe
@@ -43,6 +44,16 @@ INITIAL: dict[str, Sources] = {
     "scratch": dict.fromkeys(ALL),
 }
 TABLE_1 = ("cascade", "ssl_sss", "sss_ssc", "overlap")
+
+
+def compressed_error(separated: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
+    """Squared error of magnitude^.3 over the mixture's own square of it, from log magnitudes (B, F, T) in [0, 1].
+
+    An error of the log magnitude counts the same in every bin; this one where there is something to hear.
+    """
+    own, wanted, heard = (10 ** (0.3 * FLOOR_DB / 20 * (x - 1)) * (x > 0) for x in (separated, target, mixture.float()))
+    error = (own - wanted).square().mean(dim=(1, 2)) / heard.square().mean(dim=(1, 2)).clamp(min=1e-9)
+    return error.mean()
 
 
 def architecture(system: str) -> str:
@@ -143,9 +154,13 @@ class Stage(lightning.LightningModule):
         return {"direction_loss": weight * loss, "direction_exact": exact.detach()}
 
     def separation_loss(self, separated: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Mean squared error of the separated log magnitude."""
+        """Mean squared error of the separated log magnitude, and as the recipe has it of the compressed magnitude."""
         weight = 1.0 if self.stage in ("sss", "ssl_sss") else self.recipe.separation_weight
-        return {"separation_loss": weight * functional.mse_loss(separated.float(), batch["target"])}
+        separated, target = separated.float(), batch["target"]
+        loss = functional.mse_loss(separated, target)
+        if self.recipe.magnitude_weight:
+            loss = loss + self.recipe.magnitude_weight * compressed_error(separated, target, batch["features"][:, 0])
+        return {"separation_loss": weight * loss}
 
     def class_loss(self, logits: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Loss over the queries that hold a sound, and their accuracy. The squared one is summed over the classes."""

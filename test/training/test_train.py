@@ -25,7 +25,7 @@ from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore, make_store
 from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset
 from seld_overlap_ros.training.recipe import Recipe, StageRecipe, load_recipe
-from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, needed_stages, stage_file
+from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, compressed_error, needed_stages, stage_file
 from seld_overlap_ros.training.train import Mixtures, train, train_stage
 
 LABELS = ("high", "low")
@@ -192,6 +192,19 @@ def test_a_stage_that_classifies_by_entropy_keeps_what_names_most(data, tmp_path
     train(replace(SHORT, loss=loss), CONFIG, data, tmp_path, ["cascade"])
     kept = Stage(stage, CONFIG, replace(RECIPE, loss=loss), tmp_path, 0).kept_by
     assert (kept["monitor"], kept["mode"]) == kept_by
+
+
+def test_the_compressed_error_is_that_of_what_can_be_heard():
+    mixture = torch.full((1, 2, 2), 0.3)
+    mixture[0, 0, 0] = 0.9  # 72 dB above the others
+    loud, faint = mixture.clone(), mixture.clone()
+    loud[0, 0, 0] -= 0.1
+    faint[0, 1, 1] -= 0.1
+    assert compressed_error(mixture, mixture, mixture) == 0
+    assert compressed_error(loud, mixture, mixture) > 100 * compressed_error(faint, mixture, mixture) > 0
+    nothing = torch.zeros(1, 2, 2)
+    assert compressed_error(nothing, mixture, mixture) == pytest.approx(1)  # as much as there is
+    assert compressed_error(nothing, nothing, nothing) == 0
 
 
 def test_queries_change_with_the_epoch_and_depend_on_nothing_else(data):
