@@ -122,8 +122,9 @@ def test_a_recorder_that_is_told_to_end_leaves_what_it_has(open_desk, tmp_path, 
         assert line, "the recorder has ended"
         line = desk.process.stdout.readline()
     desk.process.send_signal(number)
-    assert "1 sounds recorded" in desk.end()
-    assert desk.process.returncode == 0
+    said = desk.end()
+    assert "1 sounds recorded" in said
+    assert desk.process.returncode == 0, said
     assert json.loads((tmp_path / "heard" / "events.json").read_text())[0]["label"] == "speech"
 
 
