@@ -31,10 +31,11 @@ class QueryDataset(Dataset):
         seed: int = 0,
         epoch: int = 0,
         masked: float = 0.0,
+        features: bool = True,
     ) -> None:
-        """`masked`: share of bins and of frames that are blanked at most."""
+        """`masked`: share of bins and of frames that are blanked at most. Without `features` none are computed."""
         self.mixtures, self.config, self.empty_query = mixtures, config, empty_query
-        self.seed, self.epoch, self.masked = seed, epoch, masked
+        self.seed, self.epoch, self.masked, self.features = seed, epoch, masked, features
         self.class_id = {label: i for i, label in enumerate(config.labels)}
 
     def __len__(self) -> int:
@@ -46,16 +47,18 @@ class QueryDataset(Dataset):
         scene = self.mixtures[index]
         active = np.zeros(len(self.config.azimuths), np.float32)
         active[[event.direction for event in scene.events]] = 1
-        spectrum = stft(scene.mixture, self.config.front_end)
-        item = {"features": input_features(spectrum), "active": active}
+        front_end = self.config.front_end
+        item = {"active": active}
+        if self.features:
+            item["features"] = input_features(stft(scene.mixture, front_end))
         if rng.random() < self.empty_query:
-            target = np.zeros(spectrum.shape[1:], np.float32)
+            target = np.zeros((front_end.n_bins, front_end.n_frames), np.float32)
             item |= {"direction": rng.choice(np.flatnonzero(active == 0)), "target": target, "label": NO_CLASS}
         else:
             k = int(rng.integers(len(scene.events)))
             event = scene.events[k]
             item |= {"direction": event.direction, "label": self.class_id[event.label],
-                     "target": log_magnitude(stft(scene.stems[k], self.config.front_end))}
+                     "target": log_magnitude(stft(scene.stems[k], front_end))}
         if self.masked:
-            blank((item["features"], item["target"]), self.masked, rng)
+            blank([item[name] for name in ("features", "target") if name in item], self.masked, rng)
         return {name: torch.as_tensor(value) for name, value in item.items()}

@@ -102,14 +102,14 @@ class Stage(lightning.LightningModule):
 
     def losses(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The stage's losses by name; their sum is what the stage learns. Also its score, without a gradient."""
+        if self.stage == "ssc":
+            return self.class_loss(self.system.ssc(batch["target"]), batch)
         x, q = batch["features"].to(memory_format=torch.channels_last), batch["direction"]
         hard = functional.one_hot(q, batch["active"].shape[1]).float()
         if self.stage == "ssl":
             return self.direction_loss(self.system.ssl(x), batch)
         if self.stage == "sss":
             return self.separation_loss(self.system.sss[0](x, hard), batch)
-        if self.stage == "ssc":
-            return self.class_loss(self.system.ssc(batch["target"]), batch)
         if self.stage == "sss_ssc":
             separated = self.system.separate(x, hard)
             return self.separation_loss(separated, batch) | self.class_loss(self.system.ssc(separated), batch)

@@ -56,12 +56,13 @@ class StageData(lightning.LightningDataModule):
         self.config, self.mixtures, self.seed, self.masked = config, mixtures, seed, recipe.masked
         self.batch = recipe.stages[stage].batch
         self.empty_query = recipe.empty_query if stage != "ssc" else 0.0  # silence has no class
+        self.features = stage != "ssc"  # they take longer than SSC on one clean sound
 
     def train_dataloader(self) -> DataLoader:
         """Lightning's hook, called at the start of every round: this process's share of the round's mixtures."""
         number, part = divmod(self.trainer.current_epoch, self.mixtures.rounds)
         dataset = QueryDataset(self.mixtures.at_pass(number), self.config, self.empty_query, self.seed, number,
-                               self.masked)
+                               self.masked, self.features)
         order = scene_rng("order", self.seed, number).permutation(len(dataset))
         order = order[part :: self.mixtures.rounds]
         n_processes = self.trainer.world_size
@@ -72,7 +73,7 @@ class StageData(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """Lightning's hook. The same queries every time."""
-        dataset = QueryDataset(self.mixtures.val, self.config, self.empty_query)
+        dataset = QueryDataset(self.mixtures.val, self.config, self.empty_query, features=self.features)
         own = range(self.trainer.global_rank, len(dataset), self.trainer.world_size)
         return DataLoader(dataset, self.batch, sampler=own, num_workers=1)
 

@@ -196,6 +196,12 @@ def test_an_empty_query_asks_for_silence_where_no_sound_is(data):
         assert not item["target"].any()
 
 
+def test_leaving_features_out_changes_nothing_else(data):
+    for whole, short in zip(*(QueryDataset(data.train, CONFIG, 0.2, features=f) for f in (True, False)), strict=True):
+        assert set(whole) - set(short) == {"features"}
+        assert all(torch.equal(whole[name], short[name]) for name in short)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [("- a", "YAML mapping"), ("width: 1", "'stages'"), ("a: [", "YAML file"), ("base: nothing", "no recipe"),
