@@ -29,6 +29,7 @@ from seld_overlap_ros.training.recipe import Recipe
 from seld_overlap_ros.training.stages import TABLE_1, Stage, assemble, needed_stages, stage_file
 
 ROUND = 2500  # mixtures from one checkpoint to the next: a minute or two on two cores
+MAX_WORKERS = 8  # a process; more hold more batches in memory than any device eats
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,19 @@ class StageData(lightning.LightningDataModule):
         order = order[: len(order) // self.batch * self.batch]  # whole steps, so that all processes have as many
         # a list, because Lightning may start a loader twice, which a generator would not forget
         own = order[self.trainer.global_rank :: n_processes].tolist()
-        return DataLoader(dataset, self.batch // n_processes, sampler=own, num_workers=1)
+        return DataLoader(dataset, self.batch // n_processes, sampler=own, num_workers=self.workers)
 
     def val_dataloader(self) -> DataLoader:
         """Lightning's hook. The same queries every time."""
         dataset = QueryDataset(self.mixtures.val, self.config, self.empty_query, features=self.features)
         own = range(self.trainer.global_rank, len(dataset), self.trainer.world_size)
-        return DataLoader(dataset, self.batch, sampler=own, num_workers=1)
+        return DataLoader(dataset, self.batch, sampler=own, num_workers=self.workers)
+
+    @property
+    def workers(self) -> int:
+        """Cores that are left over for feeding; without any, handing batches between processes only costs time."""
+        n_processes = self.trainer.world_size
+        return max(0, min(MAX_WORKERS, len(os.sched_getaffinity(0)) // n_processes - 1))
 
 
 def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixtures, out: Path, seed: int,
