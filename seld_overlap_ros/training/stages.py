@@ -94,6 +94,17 @@ class Stage(lightning.LightningModule):
         self.networks = nn.ModuleList(self.system.get_submodule(name) for name in INITIAL[stage])
         self.networks.requires_grad_(True)
 
+    @property
+    def kept_by(self) -> dict[str, str]:
+        """What in validation says which weights are best: `monitor` and `mode` of Lightning's ModelCheckpoint.
+
+        The loss, as in the reference spec; but a cross-entropy rises again, with the confidence of wrong answers, long
+        before right ones stop to grow: SSC of `mini` was best by its loss at 45 % right, and ended at 54 %.
+        """
+        if "ssc" in INITIAL[self.stage] and self.recipe.loss == "entropy":
+            return {"monitor": "val/accuracy", "mode": "max"}
+        return {"monitor": "val/loss", "mode": "min"}
+
     def save_networks(self, folder: Path) -> None:
         """Leave the stage's networks for the stages after it."""
         names = tuple(f"{name}." for name in INITIAL[self.stage])

@@ -98,7 +98,7 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
     lightning.seed_everything(seed, verbose=False)
     module = Stage(stage, config, recipe, out, seed)
     data = StageData(stage, config, recipe, mixtures, seed)
-    best = ModelCheckpoint(out / stage, "best", monitor="val/loss", enable_version_counter=False)
+    best = ModelCheckpoint(out / stage, "best", **module.kept_by, enable_version_counter=False)
     # saved when the round has ended: what validation's end saves resumes within a round that is over
     last = ModelCheckpoint(out / stage, "last", enable_version_counter=False, save_on_train_epoch_end=True)
     feeding = Feeding()

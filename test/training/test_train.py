@@ -183,6 +183,16 @@ def test_a_stage_trains_only_its_own_networks(data, tmp_path):
     assert all(name.startswith("sss.0.") for name in load_file(stage_file(tmp_path, "sss")))
 
 
+@pytest.mark.parametrize(("stage", "loss", "kept_by"), [
+    ("ssl_sss", "entropy", ("val/loss", "min")), ("sss_ssc", "entropy", ("val/accuracy", "max")),
+    ("sss_ssc", "squared", ("val/loss", "min")),
+])
+def test_a_stage_that_classifies_by_entropy_keeps_what_names_most(data, tmp_path, stage, loss, kept_by):
+    train(replace(SHORT, loss=loss), CONFIG, data, tmp_path, ["cascade"])
+    kept = Stage(stage, CONFIG, replace(RECIPE, loss=loss), tmp_path, 0).kept_by
+    assert (kept["monitor"], kept["mode"]) == kept_by
+
+
 def test_queries_change_with_the_epoch_and_depend_on_nothing_else(data):
     first, again, later = (QueryDataset(data.train, CONFIG, 0.5, seed=1, epoch=epoch) for epoch in (0, 0, 1))
     directions = [[int(item["direction"]) for item in dataset] for dataset in (first, again, later)]
