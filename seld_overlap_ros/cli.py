@@ -116,7 +116,7 @@ def doctor(seconds: Annotated[float, typer.Option(min=1.0, help="How long to loo
 
 @app.command()
 def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and for the page about it.")] = Path(
-        "build/demo")) -> None:
+        "build/demo"), engine: EngineName = AUTO) -> None:
     """Play the shipped scene to the nodes, show live what they hear, and leave a page to see and hear it all."""
     from rich.console import Console
 
@@ -127,7 +127,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and 
     console = Console(highlight=False, soft_wrap=True)
     console.print("Starting the nodes; then the scene plays in real time, and what they hear shows here.")
     try:
-        matching = play(find_scene("demo"), out)
+        matching = play(find_scene("demo"), out, engine=engine)
     except DemoError as error:
         Console(stderr=True, soft_wrap=True).print(f"seld-overlap demo: {error}", style="red", markup=False)
         raise typer.Exit(1) from error
