@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray  # noqa: E402
 
+from seld_overlap_ros.config import FrontEnd  # noqa: E402
 from seld_overlap_ros.graphs import CRASHED, FULL_NODE, Process  # noqa: E402
 from seld_overlap_ros.hearing import Hearing, window_cost  # noqa: E402
 from seld_overlap_ros.models.engine import load_engine  # noqa: E402
@@ -189,18 +190,19 @@ def test_a_window_is_heard_as_by_the_library(bench, model, sound, sample_format)
 
 def test_the_streams_of_several_windows_are_those_of_the_library(open_bench, model, sound):
     bench = open_bench(hop=1.0)
-    long = np.concatenate([sound, sound[: 3 * RATE]])
+    long, hop = np.concatenate([sound, sound[: 3 * RATE]]), FrontEnd().whole_hops(1.0)
     start_ns = convert.to_ns(bench.hears(long[:WINDOW], sample_format="F32LE").header.stamp)
-    for first in range(WINDOW, len(long), RATE):  # not faster than they are heard
-        window_ns = start_ns + (first - WINDOW + RATE) * SECOND // RATE
-        bench.play(long[first : first + RATE], "F32LE", stamp_ns=start_ns + first * SECOND // RATE)
+    for first in range(WINDOW, WINDOW + 3 * hop, hop):  # not faster than they are heard
+        window_ns = start_ns + (first - WINDOW + hop) * SECOND // RATE
+        bench.play(long[first : first + hop], "F32LE", stamp_ns=start_ns + first * SECOND // RATE)
         bench.wait(lambda window_ns=window_ns: window_ns in bench.events)
     hearing, tracks, known, expected = Hearing(load_engine(model)), Tracks(load_engine(model).config), (), []
     streams = Streams(tracks)
     for k in range(4):
-        sources = hearing(long[k * RATE :][:WINDOW].T, known)
+        sources = hearing(long[k * hop :][:WINDOW].T, known)
         known = [source.direction for source in sources]
-        expected += streams.update(start_ns + k * SECOND, tracks.update(start_ns + k * SECOND, sources))
+        window_ns = start_ns + k * hop * SECOND // RATE
+        expected += streams.update(window_ns, tracks.update(window_ns, sources))
     assert len({chunk.sound.id for chunk in expected}) >= 2
     bench.wait(lambda: sum(map(len, bench.separated.values())) == len(expected))
     heard = {(m.event.id, m.sequence): m for window in bench.separated.values() for m in window}
@@ -232,18 +234,19 @@ def test_hop_and_threshold_can_be_set_while_it_listens(open_bench, sound):
         bench.wait(answer.done)
         return answer.result().results[0].successful
 
-    assert set_to("hop", 3.0)
+    assert set_to("hop", 3.2)
     assert set_to("direction_threshold", 1.0)
     assert not set_to("hop", 99.0)
     assert not set_to("hop", float("nan"))
     assert not set_to("model", "other")
-    # the window at 2 s was already due when the hop was set; after it comes the one at 5 s
-    for n_played, n_more, at_s in ((WINDOW, 2 * RATE, 2), (WINDOW + 2 * RATE, 3 * RATE, 5)):
+    # the window at 2 s was already due when the hop was set; after it comes the one at 5.2 s
+    for n_played, n_more, at_s in ((WINDOW, 2 * RATE, 2.0), (WINDOW + 2 * RATE, round(3.2 * RATE), 5.2)):
         bench.play(sound[:n_more], stamp_ns=start_ns + n_played * SECOND // RATE)
-        bench.wait(lambda at_ns=start_ns + at_s * SECOND: at_ns in bench.events)
+        at_ns = start_ns + round(at_s * SECOND)
+        bench.wait(lambda at_ns=at_ns: at_ns in bench.events)
     heard = {(stamp_ns - start_ns) / SECOND: len(message.events) for stamp_ns, message in bench.events.items()}
     assert heard.pop(0.0) == 2
-    assert heard == {2.0: 0, 5.0: 0}  # no direction has a probability of 1
+    assert heard == {2.0: 0, 5.2: 0}  # no direction has a probability of 1
 
 
 def test_silence_is_answered_with_no_events(bench, sound):
@@ -382,7 +385,7 @@ def test_of_audio_that_waited_for_its_format_the_last_window_is_heard(open_bench
     bench = open_bench(hop=0.25)
     stamp_ns = bench.play(np.concatenate([sound, sound[:RATE]]))
     bench.wait(lambda: bench.events)
-    assert list(bench.events) == [stamp_ns + SECOND]
+    assert list(bench.events) == [stamp_ns + 3 * FrontEnd().whole_hops(0.25) * SECOND // RATE]
     assert "set a longer hop" not in bench.log
 
 
@@ -456,7 +459,7 @@ def test_parameters_that_make_no_sense_end_in_a_sentence(capfd, arguments, sente
 def test_a_signal_ends_it_in_peace(model, number):
     line = command(Process(FULL_NODE, "", "", {"model": str(model)}))
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        first = process.stdout.readline()
+        first = process.stdout.readline() + process.stdout.readline()
         process.send_signal(number)
         rest = process.communicate(timeout=LIMIT_S)[0]
     assert "listening to /audio_stamped for bell, dog, door" in first
