@@ -286,6 +286,27 @@ DISPLAY_NODE = NodeKind(
 )
 DISPLAY = Parameter("display", False, "Whether to start display_node too, for RViz, Foxglove and HARK: true or false.")
 
+# For `seld-overlap evaluate --live` and launch/replay.launch.py: they play to one of the graphs below, and are in none.
+BAG_PLAYER = NodeKind(
+    "bag_player",
+    (
+        Parameter("bag", "", "Rosbag with the audio to play: its folder, or one of its files."),
+        Parameter("rate", 1.0, "How many times faster than real time it is played.", 0.05, 100.0),
+        Parameter("listeners", 2, "Subscribers of the audio to wait for before the start.", 0, 100),
+    ),
+)
+RUN_RECORDER = NodeKind(
+    "run_recorder",
+    (
+        Parameter("folder", "run", "Rosbag to record into, which must not be there yet."),
+        Parameter(
+            "nodes", "", "Lifecycle nodes to wait for before it listens to the audio, such as ssl_node,ssc_node."
+        ),
+        Parameter("end_after", 5.0, "Silence of audio and events after which to end. [s]", 0.1, 1e6),
+    ),
+)
+REPLAY_NODES = (BAG_PLAYER, RUN_RECORDER)
+
 SYSTEMS = ("overlap", "cascade", "ssl_sss", "sss_ssc", "plus")
 WITH_PLAYER = {"scene_player": ("file", "device")}
 WITH_DISPLAY = {"display_node": DISPLAY}

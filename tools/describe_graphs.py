@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from seld_overlap_ros.graphs import AUTOSTART, GRAPHS, Graph, NodeKind, Parameter  # noqa: E402
+from seld_overlap_ros.graphs import AUTOSTART, GRAPHS, REPLAY_NODES, Graph, NodeKind, Parameter  # noqa: E402
 
 HEAD = """\
 # Everything that may be set about the nodes of {name}.launch.py, at its default. Copy what you want to change:
@@ -48,7 +48,8 @@ def document(text: str) -> str:
 
 
 def _kinds() -> list[NodeKind]:
-    return list({node.program: node for graph in GRAPHS.values() for node in graph.nodes}.values())
+    in_graphs = [node for graph in GRAPHS.values() for node in graph.nodes]
+    return list({node.program: node for node in [*in_graphs, *REPLAY_NODES]}.values())
 
 
 def _graphs() -> str:

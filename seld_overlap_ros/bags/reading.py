@@ -201,7 +201,8 @@ class Bag:
         self.described = survey.described  # what AudioInfo tells, unchecked; None: the messages say it, or nothing does
         self._storage, self._topics = storage, topics
         self._stretches = _stretches(survey)
-        self._shift_ns = 0 if survey.stamped else self._stretches[0].start_ns  # of windows, which then count from 0
+        # of the stamps of a node, which count from 0 where the audio has none
+        self.shift_ns = 0 if survey.stamped else self._stretches[0].start_ns
         self.events = None if topics.truth is None else self._true_events(survey)  # None: no ground truth
 
     @property
@@ -247,6 +248,16 @@ class Bag:
         true = {event.id for event in self.events or ()}
         return {known: _at_rate(track, sample_rate) for known, track in found.tracks.items() if known in true}
 
+    @property
+    def kind(self) -> AudioKind:
+        """The type of its audio."""
+        return self._topics.kind
+
+    def recorded(self) -> Iterator[tuple[bool, int, bytes]]:
+        """All that a node listens to, as it was recorded: whether it is audio or AudioInfo, when it came [ns], CDR."""
+        for connection, time_ns, raw in self._storage.messages(self._topics.heard):
+            yield same(connection, self._topics.audio), time_ns, bytes(raw)
+
     def samples(self, front_end: FrontEnd, n_channels: int, hop_s: float = 0.5) -> tuple[np.ndarray, int, int]:
         """What the windows hold, in one piece (M, n) on the scene's clock; rate [Hz]; stamp of the first sample [ns].
 
@@ -263,7 +274,7 @@ class Bag:
         return whole, front_end.sample_rate, windows[0].stamp_ns
 
     def _stamped(self, window: Window) -> Window:
-        return replace(window, stamp_ns=window.stamp_ns + self._shift_ns)
+        return replace(window, stamp_ns=window.stamp_ns + self.shift_ns)
 
     def _true_events(self, survey: _Survey) -> tuple[Event, ...]:
         """By onset, as far as the audio reaches."""

@@ -1,0 +1,98 @@
+"""Records what a graph says into a bag, and when its audio came, so that a run can be scored like a bag offline."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
+from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
+
+from seld_overlap_ros.bags.runs import RunWriter
+from seld_overlap_ros.graphs import AUTO, RUN_RECORDER
+from seld_overlap_ros.messages import AudioKind
+from seld_overlap_ros.nodes.audio_input import AudioTopic
+from seld_overlap_ros.nodes.diagnostics import TOPIC as DIAGNOSTICS
+from seld_overlap_ros.nodes.running import RunnableNode, run
+from seld_overlap_ros.streaming.pcm import AudioError, Description
+
+LOOK_EVERY_S = 0.25
+READY_S = 300.0  # for all nodes to load their networks; on a busy machine that takes minutes
+QOS = QoSProfile(depth=200)
+LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SAID = {"events": SoundEventArray, "separated": SeparatedSource, DIAGNOSTICS: DiagnosticArray, "labels": LabelTable}
+
+
+class RunRecorder(RunnableNode):
+    """Subscribes to the audio once all `nodes` are active; a player that waits for it does not start too early."""
+
+    def __init__(self) -> None:
+        super().__init__(RUN_RECORDER)
+        self._writer = RunWriter(Path(self.value("folder")))
+        for topic, kind in SAID.items():
+            qos = LATCHED_QOS if topic == "labels" else QOS
+            self.create_subscription(kind, topic, self._record(topic), qos, raw=True)
+        names = filter(None, self.value("nodes").split(","))
+        self._not_yet = {name: self.create_client(GetState, f"{name}/get_state") for name in names}
+        self._asked: dict[str, Future] = {}
+        self._began = time.monotonic()
+        self._audio: AudioTopic | None = None
+        self._last: float | None = None  # when audio or events came
+        self.create_timer(LOOK_EVERY_S, self._on_look)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _record(self, topic: str) -> Any:
+        def on_message(raw: bytes) -> None:
+            self._writer.write(topic, raw)
+            if topic == "events" and self._last is not None:
+                self._last = time.monotonic()
+
+        return on_message
+
+    def _on_audio(self, kind: AudioKind, message: Any) -> None:
+        self._last = time.monotonic()
+        try:
+            self._writer.audio_came(kind.read(message, Description(0, 0, "")).stamp_ns)
+        except AudioError:
+            return  # whoever listens to it says so
+
+    def _on_look(self) -> None:
+        if self._audio is None:
+            self._look_for_nodes()
+        elif self._last is not None and time.monotonic() - self._last > self.value("end_after"):
+            self.done.set_result(0)
+
+    def _look_for_nodes(self) -> None:
+        """Raises ValueError if they take too long."""
+        for name, client in list(self._not_yet.items()):
+            asked = self._asked.get(name)
+            if asked is not None and asked.done():
+                if asked.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
+                    del self._not_yet[name]
+                del self._asked[name]
+            elif asked is None and client.service_is_ready():
+                self._asked[name] = client.call_async(GetState.Request())
+        if not self._not_yet:
+            self._audio = AudioTopic(self, AUTO, self._on_audio)
+            self.get_logger().info(f"ready: recording into {self.value('folder')} while there is audio on "
+                                   f"{self._audio.name}")
+        elif time.monotonic() - self._began > READY_S:
+            raise ValueError(f"{', '.join(self._not_yet)} not active after {READY_S:g} s: see what they say, or name "
+                             "others in the parameter nodes")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    return run(RunRecorder, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
