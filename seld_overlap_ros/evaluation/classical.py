@@ -1,8 +1,8 @@
 """The classical opponent: what a user would put together without a trained localization and separation.
 
 MUSIC finds directions, beams with nulls and a Wiener filter part the sounds, and SSC of a model names them. It is
-called like `Hearing`, so that it stands in the same tables. For evaluation only: it needs pyroomacoustics, which a robot
-does not. The numbers below were chosen on validation mixtures; docs/classical.md has what else was tried.
+called like `Hearing`, so that it stands in the same tables. For evaluation only, as it needs pyroomacoustics, which a
+robot does not. The numbers below were chosen on validation mixtures; docs/classical.md has what else was tried.
 
 Letters as everywhere: M microphones, F bins, T frames, D directions, K sounds.
 """
