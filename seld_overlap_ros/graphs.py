@@ -291,7 +291,15 @@ BAG_PLAYER = NodeKind(
     "bag_player",
     (
         Parameter("bag", "", "Rosbag with the audio to play: its folder, or one of its files."),
-        Parameter("rate", 1.0, "How many times faster than real time it is played.", 0.05, 100.0),
+        Parameter(
+            "rate",
+            1.0,
+            "How many times faster than real time it is played; 0: a window when the one before has been heard.",
+            0.0,
+            100.0,
+        ),
+        Parameter("window", 4.112, "Length of the graph's windows, for rate 0. [s]", 0.1, 100.0),
+        Parameter("hop", 0.5, "Time from one analysis window to the next, for rate 0. [s]", 0.05, 4.0),
         Parameter("listeners", 2, "Subscribers of the audio to wait for before the start.", 0, 100),
     ),
 )

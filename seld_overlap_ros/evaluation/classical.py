@@ -22,6 +22,7 @@ from seld_overlap_ros.hearing import HeardSource, Spectra, check_window, classif
 from seld_overlap_ros.models.engine import Engine
 from seld_overlap_ros.streaming.tracks import FLOOR_DB, frame_levels
 
+NAME, MODEL = "classical", "overlap"  # what it is called, and whose SSC it has if nothing else is said
 SOUND_SPEED = 343.0  # [m/s]
 N_AZIMUTHS = 72  # that MUSIC looks at
 BLOCK_FRAMES = 16  # of one look, 0.26 s: within it, mostly one sound prevails
@@ -35,6 +36,12 @@ REST = 3.0  # weight of what comes from where nothing was found
 AWAY = np.pi / 6  # [rad] from all sounds, where the rest is listened to
 
 
+def model_of(system: str) -> str | None:
+    """Whose SSC a system called "classical" or "classical:MODEL" has; None for any other system."""
+    name, _, model = system.partition(":")
+    return (model or MODEL) if name == NAME else None
+
+
 class Classical:
     """From a window to its sounds, as `Hearing` does it, with `engine` for SSC alone."""
 
@@ -42,7 +49,7 @@ class Classical:
         """Raises ValueError where pyroomacoustics is not installed."""
         self.config = engine.config
         self.direction_threshold = direction_threshold
-        self._engine = engine
+        self.ssc = engine
         self._music = Music(engine.config)
         self._beams = Beams(engine.config)
 
@@ -60,7 +67,7 @@ class Classical:
         if not len(directions):
             return []
         separated = self._beams(spectrum, azimuths[directions])
-        return classify(self._engine, spectrum[0], Spectra(directions, scores[directions], log_magnitude(separated)))
+        return classify(self.ssc, spectrum[0], Spectra(directions, scores[directions], log_magnitude(separated)))
 
 
 class Music:

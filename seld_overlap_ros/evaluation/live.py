@@ -6,22 +6,23 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections import defaultdict
+import re
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from seld_overlap_ros.bags.reading import Bag
-from seld_overlap_ros.bags.runs import Run
-from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.bags.runs import Run, read_run
 from seld_overlap_ros.demo import NEEDED, private_network
 from seld_overlap_ros.evaluation.events import Event, plain
+from seld_overlap_ros.evaluation.recording import Recording
 from seld_overlap_ros.evaluation.replay import Heard, Settings
 from seld_overlap_ros.graphs import AUTOSTART, BAG_PLAYER, RUN_RECORDER, Process, find_graph
 from seld_overlap_ros.messages import from_event, to_ns, to_seconds
-from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.up import command, up
 
 SCORE_OFF = 1e-3  # by which scores may differ where events are the same: the sums of a network have no fixed order
@@ -36,51 +37,79 @@ class Live:
     n_expected: int  # windows that the audio holds
     n_heard: int
     dropped_s: tuple[float, ...]  # starts of those that never came back, on the scene's clock
-    latencies_s: tuple[float, ...]  # from the last sample of a window, as the recorder got it, to its events
-    factors: Mapping[str, float]  # node -> time for a window over time from window to window, in real time
+    latency_median_s: float  # from the last sample of a window, as the recorder got it, to its events; NaN: not known
+    latency_p95_s: float
+    factors: Mapping[str, float]  # node -> time for a window over time from window to window
     differences: tuple[str, ...]  # from what the library hears offline; none: the same
 
-    def to_json(self) -> dict:
-        """As plain values; median and 95th percentile of the latency are NaN where nothing was heard."""
-        median, high = np.percentile(self.latencies_s, (50, 95)) if self.latencies_s else (np.nan, np.nan)
-        return asdict(self) | {"latency_median_s": float(median), "latency_p95_s": float(high),
-                               "real_time_factor": max(self.factors.values(), default=None),
-                               "same_as_offline": not self.differences}
+    def in_words(self) -> str:
+        """One sentence."""
+        late = f"{self.latency_median_s:.2f} s late in the middle and {self.latency_p95_s:.2f} s at 95 %"
+        busy = f"; real-time factor {max(self.factors.values()):.2f}" if self.factors else ""
+        same = f"not as offline: {'; '.join(self.differences)}" if self.differences else "events as offline"
+        return f"{self.n_heard} of {self.n_expected} windows, {late}{busy}; {same}"
 
 
-def play(bag: Bag, graph: str, model: str, settings: Settings, rate: float, folder: Path,
-         say: Callable[[str], object]) -> Path:
-    """Start a graph, play the bag to it, and return the bag of what it said, made in `folder`.
+@dataclass(frozen=True)
+class Stage:
+    """Where a bag is played: which graph, how fast."""
+
+    graph: str
+    rate: float  # times real time; 0: each window when the one before has been heard
+    engine: str
+
+
+def hear_live(bag: Bag, model: str, stage: Stage, settings: Settings, offline: Heard) -> tuple[Heard, Live | None]:
+    """Play a bag to a graph with this model; `offline` is what the library heard of it.
+
+    Where that fails, the reason is a note of what was heard, which is nothing then, and there is no Live.
+    """
+    with TemporaryDirectory(prefix="seld_overlap_live_") as folder:
+        lines: list[str] = []
+        try:
+            run = read_run(play(bag.path, model, stage, settings, Path(folder), lines.append))
+        except ValueError as error:
+            return Heard((), {}, 0, (str(error),), np.nan), None
+    # what nodes warn of, and what `up` says of their ends
+    warned = dict.fromkeys(plain_line(line) for line in lines if re.search(r"^[^[]|\[(WARN|ERROR)\]", line))
+    return judge(bag, run, offline, tuple(warned))
+
+
+def play(bag: Path, model: str, stage: Stage, settings: Settings, folder: Path, say: Callable[[str], object]) -> Path:
+    """Start a graph, play a bag to it, and return the bag of what it said, made in `folder`.
 
     Every line of the nodes goes to `say`. Raises ValueError that says why, where it does not come to its end.
     """
     if lacking := [name for name in NEEDED if not importlib.util.find_spec(name)]:
         raise ValueError(f"no {' and no '.join(lacking)} for this Python: run `make setup`, and then `source env.sh`, "
                          "or evaluate offline")
-    out, lines = folder / "run", []
+    out, last = folder / "run", deque(maxlen=3)
 
     def heed(line: str) -> None:
-        lines.append(line)
+        last.append(plain_line(line))
         say(line)
 
     os.environ.update(private_network(folder))  # which `up` hands on
-    processes = replay_processes(str(bag.path), graph, model, settings, rate, str(out))
-    commands = {process.node.name: command(process) for process in processes}
+    commands = {process.node.name: command(process) for process in processes(bag, model, stage, settings, out)}
     if up(commands, heed, ends_with=RUN_RECORDER.name):
-        raise ValueError(f"{bag.path.name} could not be played to the graph {graph}: {' '.join(lines[-2:])}")
+        raise ValueError(f"{bag.name} could not be played to the graph {stage.graph}: {' '.join(last)}")
     return out
 
 
-def replay_processes(bag: str, graph: str, model: str, settings: Settings, rate: float, out: str) -> list[Process]:
+def plain_line(line: str) -> str:
+    """A line of a node's log without level and time."""
+    return re.sub(r"\[[A-Z]+\] \[[\d.]+\] \[[^]]*\]: ", "", line)
+
+
+def processes(bag: Path, model: str, stage: Stage, settings: Settings, out: Path) -> list[Process]:
     """A graph on the clock of a bag, the recorder that waits for it, and the player that waits for both."""
-    given = {"model": model, "hop": str(settings.hop_s), "direction_threshold": str(settings.direction_threshold),
-             "class_threshold": str(settings.class_threshold)}
-    nodes = find_graph(graph).processes(given)
-    waited_for = ",".join(managed_nodes(graph))
+    given = {"model": model, "engine": stage.engine, "hop": str(settings.hop_s),
+             "direction_threshold": str(settings.direction_threshold), "class_threshold": str(settings.class_threshold)}
     return [
-        Process(RUN_RECORDER, "", "", {"folder": out, "nodes": waited_for}),
-        *(Process(each.node, "", "", {**each.parameters, "use_sim_time": True}) for each in nodes),
-        Process(BAG_PLAYER, "", "", {"bag": bag, "rate": rate}),
+        Process(RUN_RECORDER, "", "", {"folder": str(out), "nodes": ",".join(managed_nodes(stage.graph))}),
+        *(replace(each, parameters=each.parameters | {"use_sim_time": True})
+          for each in find_graph(stage.graph).processes(given)),
+        Process(BAG_PLAYER, "", "", {"bag": str(bag), "rate": stage.rate, "hop": settings.hop_s}),
     ]
 
 
@@ -105,26 +134,34 @@ def heard_live(bag: Bag, run: Run) -> Heard:
         end_s = bag.since_start(to_ns(message.header.stamp) + bag.shift_ns) + to_seconds(message.window)
         for said in message.events:
             reported[said.id].append(end_s)
+    separated = Recording()
+    for message in run.separated:
+        try:
+            separated.add_source(message.event.id, bag.since_start(to_ns(message.header.stamp) + bag.shift_ns),
+                                 np.asarray(message.samples), message.sample_rate)
+        except ValueError as error:
+            notes.append(str(error))
     ordered = tuple(sorted(events.values(), key=lambda event: (event.onset_s, event.id)))
     times = [received_s for _, received_s in run.audio] + [received_s for received_s, _ in run.windows]
     return Heard(ordered, {known: tuple(ends) for known, ends in reported.items()}, len(run.windows),
-                 tuple(dict.fromkeys(notes)), max(times, default=0.0) - min(times, default=0.0))
+                 tuple(dict.fromkeys(notes)), max(times, default=0.0) - min(times, default=0.0), separated.tracks)
 
 
-def live(bag: Bag, run: Run, config: SystemConfig, hop_s: float, offline: Heard) -> Live:
-    """How a run of a bag went, held against what the library heard of it."""
-    silent = Notices(lambda sentence: None)
-    held = bag.windows(config.front_end, config.array.n_microphones, hop_s, silent)
-    expected = {window.stamp_ns - bag.shift_ns for window in held}
-    came = {to_ns(message.header.stamp) for _, message in run.windows}
-    dropped_s = tuple(bag.since_start(stamp_ns + bag.shift_ns) for stamp_ns in sorted(expected - came))
-    return Live(len(expected), len(came), dropped_s, tuple(_latencies_s(run)), run.factors,
-                tuple(differences(offline, heard_live(bag, run))))
+def judge(bag: Bag, run: Run, offline: Heard, notes: tuple[str, ...] = ()) -> tuple[Heard, Live]:
+    """What was heard in a run of a bag, and how that went, held against what the library heard of it."""
+    latency_s = tuple(_latencies_s(run))
+    heard = replace(heard_live(bag, run), mixture=offline.mixture, latency_s=latency_s)
+    starts = {look.start_s for look in offline.looks}
+    came = {bag.since_start(to_ns(message.header.stamp) + bag.shift_ns) for _, message in run.windows}
+    median_s, p95_s = np.percentile(latency_s, (50, 95)) if latency_s else (np.nan, np.nan)
+    told = Live(len(starts), len(came), tuple(sorted(starts - came)), float(median_s), float(p95_s), run.factors,
+                tuple(differences(offline, heard)))
+    return replace(heard, notes=(*heard.notes, *notes)), told
 
 
 def _latencies_s(run: Run) -> Iterator[float]:
     """Of each window whose audio has stamps; its last sample came with the last chunk that begins in it."""
-    stamps_ns, received_s = (np.array(each) for each in zip(*run.audio, strict=True)) if run.audio else ((), ())
+    stamps_ns, received_s = np.array([each[0] for each in run.audio]), np.array([each[1] for each in run.audio])
     for came_s, message in run.windows:
         start_ns = to_ns(message.header.stamp)
         within = (stamps_ns >= start_ns) & (stamps_ns < start_ns + to_ns(message.window)) & (received_s <= came_s)

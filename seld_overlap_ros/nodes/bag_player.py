@@ -9,9 +9,11 @@ from pathlib import Path
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
+from seld_overlap.msg import SoundEventArray
 
 from seld_overlap_ros.bags.reading import Bag, read_bag
 from seld_overlap_ros.graphs import BAG_PLAYER
+from seld_overlap_ros.messages import SECOND, to_ns, to_seconds
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.audio_messages import find_message, message_type
 from seld_overlap_ros.nodes.running import RunnableNode, run
@@ -19,32 +21,41 @@ from seld_overlap_ros.nodes.running import RunnableNode, run
 TICK_S = 0.01
 CLOCK_EVERY_S = 0.02
 SETTLE_S = 0.5  # from the first sign of the listeners until they surely hear, and from the last chunk to the end
+PATIENCE_S = 30.0  # for the events of a window, on a busy machine
 AUDIO_QOS = QoSProfile(depth=100)
 INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # as rosbag2's player
 
 
 class BagPlayer(RunnableNode):
-    """Publishes the audio and its `audio_info`, each when its time has come, and `/clock`.
+    """Publishes the audio and its `audio_info`, each when its time has come, and `/clock`. Is done when the bag is.
 
-    For where there is no rosbag2: of other topics, and of namespaces, it knows nothing. Is done when the bag is.
+    For where there is no rosbag2: of other topics, and of namespaces, it knows nothing.
     """
 
     def __init__(self) -> None:
         super().__init__(BAG_PLAYER)
-        self._bag = read_bag(Path(self.value("bag")))
-        kind = self._bag.kind
-        if (audio_type := message_type(kind)) is None:
-            raise ValueError(f"{kind.type_name}, the audio of {self._bag.path}, is not installed here: install it, or "
+        bag = read_bag(Path(self.value("bag")))
+        if (audio_type := message_type(bag.kind)) is None:
+            raise ValueError(f"{bag.kind.type_name}, the audio of {bag.path}, is not installed here: install it, or "
                              "evaluate the bag offline")
-        self._audio = self.create_publisher(audio_type, kind.topic, AUDIO_QOS)
+        self._audio = self.create_publisher(audio_type, bag.kind.topic, AUDIO_QOS)
         self._info = None
-        if kind.info:
+        if bag.kind.info:
             info_type = find_message("audio_common_msgs", "AudioInfo")
             self._info = self.create_publisher(info_type, "audio_info", INFO_QOS)
-        self._clock = self.create_publisher(Clock, "/clock", CLOCK_QOS)
-        self._steps = self._play(self._bag)
+        self._now = self.create_publisher(Clock, "/clock", CLOCK_QOS)
+        self._heard = self.create_subscription(SoundEventArray, "events", self._on_events, QoSProfile(depth=50))
+        self._first_ns: int | None = None  # stamp of the first window
+        self._next_end_s = self.value("window")  # of the window that is to be heard next, from the start of the audio
+        self._steps = self._play(bag)
         self._timer = self.create_timer(TICK_S, lambda: next(self._steps, None))
+
+    def _on_events(self, message: SoundEventArray) -> None:
+        stamp_ns = to_ns(message.header.stamp)
+        if self._first_ns is None:
+            self._first_ns = stamp_ns
+        self._next_end_s = (stamp_ns - self._first_ns) / SECOND + to_seconds(message.window) + self.value("hop")
 
     def _play(self, bag: Bag) -> Iterator[None]:
         """The whole bag, a moment further with each tick of the timer."""
@@ -52,29 +63,49 @@ class BagPlayer(RunnableNode):
             yield
         yield from _pause()
         self.get_logger().info(f"playing {bag.path} to {self._audio.topic_name}")
-        began, start_ns = time.monotonic(), None
-        for is_audio, time_ns, raw in bag.recorded():
-            start_ns = time_ns if start_ns is None else start_ns
-            yield from self._until(began, start_ns, time_ns)
-            if is_audio:
-                self._audio.publish(raw)
-            elif self._info is not None:
-                self._info.publish(raw)
+        yield from self._in_time(bag) if self.value("rate") else self._in_step(bag)
         yield from _pause()
         self.done.set_result(0)
 
-    def _until(self, began: float, start_ns: int, time_ns: int) -> Iterator[None]:
-        """Until the bag's clock, which showed start_ns at monotonic time `began` [s], shows time_ns; publishes it."""
-        told = -CLOCK_EVERY_S
-        while True:
-            past_s = time.monotonic() - began
-            now_ns = min(time_ns, start_ns + int(past_s * self.value("rate") * convert.SECOND))
-            if now_ns == time_ns or past_s - told >= CLOCK_EVERY_S:
-                self._clock.publish(Clock(clock=convert.to_time(now_ns)))
-                told = past_s
-            if now_ns == time_ns:
-                return
-            yield
+    def _in_time(self, bag: Bag) -> Iterator[None]:
+        """Each message when the bag's clock shows its time."""
+        began, start_ns, told_ns = time.monotonic(), None, 0
+        every_ns = int(CLOCK_EVERY_S * self.value("rate") * SECOND)
+        for is_audio, time_ns, raw in bag.recorded():
+            start_ns = time_ns if start_ns is None else start_ns
+            while (now_ns := start_ns + int((time.monotonic() - began) * self.value("rate") * SECOND)) < time_ns:
+                if now_ns - told_ns >= every_ns:
+                    told_ns = self._tell(now_ns)
+                yield
+            told_ns = self._tell(time_ns)
+            self._send(is_audio, raw)
+
+    def _in_step(self, bag: Bag) -> Iterator[None]:
+        """So much as completes a window, and when it has been heard, so much as completes the next."""
+        start_ns = last_ns = None
+        waits = True
+        for is_audio, time_ns, raw in bag.recorded():
+            deadline = time.monotonic() + PATIENCE_S
+            while waits and last_ns is not None and (last_ns - start_ns) / SECOND > self._next_end_s:
+                yield
+                if time.monotonic() > deadline:
+                    self.get_logger().warning(f"no events within {PATIENCE_S:g} s: playing on without waiting for any")
+                    waits = False
+            self._tell(time_ns)
+            self._send(is_audio, raw)
+            if is_audio:
+                start_ns, last_ns = time_ns if start_ns is None else start_ns, time_ns
+
+    def _tell(self, now_ns: int) -> int:
+        """The time, to all."""
+        self._now.publish(Clock(clock=convert.to_time(now_ns)))
+        return now_ns
+
+    def _send(self, is_audio: bool, raw: bytes) -> None:
+        if is_audio:
+            self._audio.publish(raw)
+        elif self._info is not None:
+            self._info.publish(raw)
 
 
 def _pause() -> Iterator[None]:
