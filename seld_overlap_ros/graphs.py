@@ -352,6 +352,24 @@ GRAPHS = {
 }
 
 
+def replay_processes(graph: Graph, given: Mapping[str, str], folder: str) -> list[Process]:
+    """A graph on the clock of a bag, for arguments as they were typed, and before it what records it into `folder`.
+
+    Raises GraphError.
+    """
+    if graph.ends_with:
+        raise GraphError(f"this graph plays by itself: name one of {', '.join(replay_graphs())}")
+    waited_for = ",".join(node.name for node in graph.nodes if AUTOSTART in node.parameters)
+    on_clock = [replace(process, parameters={**process.parameters, "use_sim_time": True})
+                for process in graph.processes(given)]
+    return [Process(RUN_RECORDER, "", "", {"folder": folder, "nodes": waited_for}), *on_clock]
+
+
+def replay_graphs() -> list[str]:
+    """Those to which a bag can be played."""
+    return [name for name, graph in GRAPHS.items() if not graph.ends_with]
+
+
 def find_graph(name: str) -> Graph:
     """A graph by its name. Raises GraphError."""
     if name not in GRAPHS:

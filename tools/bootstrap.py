@@ -32,6 +32,7 @@ STAMP = "seld_overlap.stamp"
 EDITION = "1"  # of what this file makes: another one has everything made anew
 # What CMakeLists.txt reads.
 SOURCES = ("CMakeLists.txt", "package.xml", "setup.cfg", "msg", "seld_overlap_ros", "launch", "config", "interfaces")
+LISTED = ("launch", "config")  # where `ros2 launch` looks for files: it follows links to files, but none to a folder
 
 SUPPORTED = ((3, 10), (3, 13))
 CANDIDATES = ("python3", "python3.13", "python3.12", "python3.11", "python3.10")
@@ -232,12 +233,17 @@ def show_sources() -> None:
 
 def link_sources() -> Path:
     """A folder of links to what colcon builds: CMake exports no include folder that lies inside its source folder, and
-    numpy's would, .venv being in the checkout. launch/ and config/ are installed as these links: edits count at once.
+    numpy's would, .venv being in the checkout. What is in LISTED is installed as these links: edits count at once.
     """
     folder = BUILD / "source" / "seld_overlap"
     folder.mkdir(parents=True)
     for name in SOURCES:
-        (folder / name).symlink_to(ROOT / name)
+        if name in LISTED:
+            (folder / name).mkdir()
+            for path in (ROOT / name).iterdir():
+                (folder / name / path.name).symlink_to(path)
+        else:
+            (folder / name).symlink_to(ROOT / name)
     return folder
 
 
@@ -275,7 +281,8 @@ def set_up(pins: str) -> None:
     python, with_ros = choose_python()
     made_on = (EDITION, str(ROOT), python.executable, str(python.version), str(with_ros), pins)
     environment = digest(ROOT, ["requirements"], *made_on)
-    built = digest(ROOT, ["CMakeLists.txt", "package.xml", "setup.cfg", "msg", "interfaces"], environment)
+    listed = (path.name for name in LISTED for path in sorted((ROOT / name).iterdir()))
+    built = digest(ROOT, ["CMakeLists.txt", "package.xml", "setup.cfg", "msg", "interfaces"], environment, *listed)
     if is_made(VENV, environment) and is_made(INSTALL, built):
         return
     check_machine(python)

@@ -21,7 +21,7 @@ from seld_overlap_ros.demo import NEEDED, private_network
 from seld_overlap_ros.evaluation.events import Event, plain
 from seld_overlap_ros.evaluation.recording import Recording
 from seld_overlap_ros.evaluation.replay import Heard, Settings
-from seld_overlap_ros.graphs import AUTOSTART, BAG_PLAYER, RUN_RECORDER, Process, find_graph
+from seld_overlap_ros.graphs import BAG_PLAYER, RUN_RECORDER, Process, find_graph, replay_processes
 from seld_overlap_ros.messages import from_event, to_ns, to_seconds
 from seld_overlap_ros.up import command, up
 
@@ -90,7 +90,11 @@ def play(bag: Path, model: str, stage: Stage, settings: Settings, folder: Path, 
         say(line)
 
     os.environ.update(private_network(folder))  # which `up` hands on
-    commands = {process.node.name: command(process) for process in processes(bag, model, stage, settings, out)}
+    given = {"model": model, "engine": stage.engine, "hop": str(settings.hop_s),
+             "direction_threshold": str(settings.direction_threshold), "class_threshold": str(settings.class_threshold)}
+    player = Process(BAG_PLAYER, "", "", {"bag": str(bag), "rate": stage.rate, "hop": settings.hop_s})
+    processes = [*replay_processes(find_graph(stage.graph), given, str(out)), player]
+    commands = {process.node.name: command(process) for process in processes}
     if up(commands, heed, ends_with=RUN_RECORDER.name):
         raise ValueError(f"{bag.name} could not be played to the graph {stage.graph}: {' '.join(last)}")
     return out
@@ -99,23 +103,6 @@ def play(bag: Path, model: str, stage: Stage, settings: Settings, folder: Path, 
 def plain_line(line: str) -> str:
     """A line of a node's log without level and time."""
     return re.sub(r"\[[A-Z]+\] \[[\d.]+\] \[[^]]*\]: ", "", line)
-
-
-def processes(bag: Path, model: str, stage: Stage, settings: Settings, out: Path) -> list[Process]:
-    """A graph on the clock of a bag, the recorder that waits for it, and the player that waits for both."""
-    given = {"model": model, "engine": stage.engine, "hop": str(settings.hop_s),
-             "direction_threshold": str(settings.direction_threshold), "class_threshold": str(settings.class_threshold)}
-    return [
-        Process(RUN_RECORDER, "", "", {"folder": str(out), "nodes": ",".join(managed_nodes(stage.graph))}),
-        *(replace(each, parameters=each.parameters | {"use_sim_time": True})
-          for each in find_graph(stage.graph).processes(given)),
-        Process(BAG_PLAYER, "", "", {"bag": str(bag), "rate": stage.rate, "hop": settings.hop_s}),
-    ]
-
-
-def managed_nodes(graph: str) -> list[str]:
-    """Those of a graph that load and listen."""
-    return [node.name for node in find_graph(graph).nodes if AUTOSTART in node.parameters]
 
 
 def heard_live(bag: Bag, run: Run) -> Heard:

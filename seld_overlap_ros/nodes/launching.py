@@ -27,17 +27,19 @@ def _start_nodes(context: LaunchContext, graph: Graph) -> list[Node]:
     """Only now is it known which arguments were given; the others are left to the parameter file and the nodes."""
     given = {name: LaunchConfiguration(name).perform(context) for name in graph.arguments()}
     ends = Ends()
-    return [_node(process, graph, ends) for process in graph.processes(given)]
+    return [to_action(process, graph, ends) for process in graph.processes(given)]
 
 
-def _node(process: Process, graph: Graph, ends: Ends) -> Node:
+def to_action(process: Process, graph: Graph, ends: Ends) -> Node:
+    """What starts a process, and starts it again after a crash."""
+
     def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
         """`respawn` would start again what has refused or has come to its end, too."""
         if context.is_shutdown:
             return []
         verdict, sentence = ends.judge(process.node.name, event.returncode)
         if verdict == "again":
-            return [_node(process, graph, ends)]
+            return [to_action(process, graph, ends)]
         if verdict == "all" or process.node.name == graph.ends_with:
             return [Shutdown(reason=sentence or f"{process.node.name} has ended")]
         return []

@@ -22,6 +22,7 @@ from seld_overlap_ros.nodes.diagnostics import TOPIC as DIAGNOSTICS
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.pcm import AudioError, Description
 
+READY = "ready, recording into"  # what launch/replay.launch.py waits for in the log
 LOOK_EVERY_S = 0.25
 READY_S = 300.0  # for all nodes to load their networks; on a busy machine that takes minutes
 QOS = QoSProfile(depth=200)
@@ -82,7 +83,7 @@ class RunRecorder(RunnableNode):
                 self._asked[name] = client.call_async(GetState.Request())
         if not self._not_yet:
             self._audio = AudioTopic(self, AUTO, self._on_audio)
-            self.get_logger().info(f"ready: recording into {self.value('folder')} while there is audio on "
+            self.get_logger().info(f"{READY} {self.value('folder')} while there is audio on "
                                    f"{self._audio.name}")
         elif time.monotonic() - self._began > READY_S:
             raise ValueError(f"{', '.join(self._not_yet)} not active after {READY_S:g} s: see what they say, or name "

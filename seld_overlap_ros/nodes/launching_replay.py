@@ -1,0 +1,93 @@
+"""For ROS's launch: rosbag2 plays a bag to a graph once all its nodes are active, and what they said is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, RegisterEventHandler, Shutdown
+from launch.event_handlers import OnProcessExit, OnProcessIO
+from launch.events.process import ProcessExited, ProcessIO
+from launch.substitutions import LaunchConfiguration
+from launch_ros.substitutions import ExecutableInPackage
+
+from seld_overlap_ros.graphs import MODEL, find_graph, replay_graphs, replay_processes
+from seld_overlap_ros.nodes.launching import to_action
+from seld_overlap_ros.nodes.run_recorder import READY
+from seld_overlap_ros.up import Ends
+
+CLOCK_HZ = 50
+DEFAULTS = {"graph": "full", "rate": "1.0", "folder": "replay"}
+HEARING = ("model", "engine", "hop", "direction_threshold", "class_threshold")  # arguments of graphs and of `evaluate`
+
+
+def describe() -> LaunchDescription:
+    """Its arguments, and what they ask for. Raises GraphError."""
+    known = find_graph("full").arguments()
+    described = {
+        "bag": "Rosbag with audio and ground truth, as `seld-overlap bag make` leaves it.",
+        "graph": f"Graph that hears it: one of {', '.join(replay_graphs())}.",
+        "rate": "How many times faster than real time it is played.",
+        "folder": "New folder for evaluation.json, its page, and run, the recording of what the graph said.",
+        **{name: known[name] for name in HEARING},
+    }
+    arguments = [DeclareLaunchArgument("bag", description=described.pop("bag"))]
+    arguments += [DeclareLaunchArgument(name, default_value=DEFAULTS.get(name, ""), description=text)
+                  for name, text in described.items()]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_start, args=[("bag", *described)])])
+
+
+def _start(context: LaunchContext, names: tuple[str, ...]) -> list[Action]:
+    given = {name: LaunchConfiguration(name).perform(context) for name in names}
+    graph, folder, ends = find_graph(given["graph"]), Path(given["folder"]), Ends()
+    folder.mkdir(parents=True, exist_ok=True)
+    heard = {name: given[name] for name in HEARING if given[name]}
+    recorder, *nodes = (to_action(process, graph, ends)
+                        for process in replay_processes(graph, heard, str(folder / "run")))
+    playing = _playing(given["bag"], given["rate"])
+
+    def on_line(event: ProcessIO) -> list[Action] | None:
+        return [playing] if READY in event.text.decode(errors="replace") else None
+
+    def on_recorded(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        model = heard.get("model") or graph.presets.get("model", MODEL.default)
+        return [] if event.returncode or context.is_shutdown else [_evaluation(given["bag"], folder, model, heard)]
+
+    return [
+        RegisterEventHandler(OnProcessIO(target_action=recorder, on_stderr=on_line)),
+        RegisterEventHandler(OnProcessExit(target_action=recorder, on_exit=on_recorded)),
+        recorder,
+        *nodes,
+    ]
+
+
+def _playing(bag: str, rate: str) -> Action:
+    """rosbag2's player, on whose clock the nodes are; a clock in the bag would be a second one."""
+
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        if not event.returncode or context.is_shutdown:
+            return []
+        return [Shutdown(reason=f"`ros2 bag play` ended with exit code {event.returncode}: is rosbag2 installed, and "
+                                f"{bag} a bag? `seld-overlap evaluate {bag} --live` needs no rosbag2")]
+
+    return ExecuteProcess(
+        cmd=["ros2", "bag", "play", bag, "--rate", rate, "--clock", str(CLOCK_HZ), "--exclude-topics", "/clock",
+             "--disable-keyboard-controls"],
+        name="ros2_bag_play",
+        output="screen",
+        on_exit=on_exit,
+    )
+
+
+def _evaluation(bag: str, folder: Path, model: str, heard: Mapping[str, str]) -> Action:
+    options = [word for name, value in heard.items() if name != "model"
+               for word in (f"--{name.replace('_', '-')}", value)]
+    return ExecuteProcess(
+        cmd=[ExecutableInPackage("seld-overlap", "seld_overlap"), "evaluate", bag, "--system", model, *options,
+             "--run", str(folder / "run"), "--out", str(folder / "evaluation.json")],
+        name="evaluate",
+        output="screen",
+        on_exit=[Shutdown(reason="the bag is evaluated")],
+    )
