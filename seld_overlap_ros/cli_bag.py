@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -63,7 +64,8 @@ def _write(out: Path, scene: object, storage: str) -> None:
 def evaluate(
     bags: Annotated[list[Path], typer.Argument(help="Bags with audio and ground truth, as `bag make` leaves them.")],
     systems: Annotated[Optional[list[str]], typer.Option(
-        "--system", help="Name of a shipped model, or a file; may be repeated. overlap without it.")] = None,
+        "--system", help="Name of a shipped model, or a file; `classical` or `classical:MODEL` is MUSIC and beams with "
+                         "a model's classifier. May be repeated; overlap without it.")] = None,
     hop: Annotated[Optional[float], typer.Option(min=0.05, max=4.0, help="From window to window [s]; as full_node "
                                                                          "without it, like the next two.")] = None,
     direction_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
@@ -71,31 +73,45 @@ def evaluate(
     fail_under: Annotated[Optional[list[str]], typer.Option(
         help="Exit code 1 where a system scores less, such as f20=0.6, found, named, lr, per_1000, or si_sdri=5 in dB; "
              "may be repeated.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Also play the bags to real nodes over DDS: how late are they, "
+                                                      "what do they leave out, do they say the same?")] = False,
+    graph: Annotated[str, typer.Option(help="Graph to play to, of those of `seld-overlap up`.")] = "full",
+    rate: Annotated[float, typer.Option(min=0.0, max=100.0, help="How many times faster than real time to play; 0: a "
+                                                                 "window when the one before has been heard.")] = 1.0,
+    run: Annotated[Optional[Path], typer.Option(help="In place of --live: what run_recorder has recorded while the "
+                                                     "bag was played.")] = None,
     engine: Annotated[str, typer.Option(help=f"What computes the networks: one of {', '.join(ENGINES)}.")] = AUTO,
     out: Annotated[Path, typer.Option(help="JSON file for scores and all that was heard; a page to see and hear it "
                                            "goes beside it.")] = Path("evaluation.json"),
 ) -> None:
-    """Score systems on bags, offline: as full_node would hear them, faster than real time. Exit code 2 for bad bags."""
+    """Score systems on bags, offline: as full_node would hear them, faster than real time. Exit code 2 for bad bags.
+
+    With --live the same systems are heard once more, as nodes to which the bags are played.
+    """
     from rich.console import Console
 
     from seld_overlap_ros.bags.reading import read_bag
+    from seld_overlap_ros.evaluation.live import Stage
     from seld_overlap_ros.evaluation.replay import Settings, hear_all
     from seld_overlap_ros.evaluation.replay_page import render, waves
     from seld_overlap_ros.evaluation.replay_scores import read_limits, score, shortfalls
     from seld_overlap_ros.evaluation.replay_tables import tables
-    from seld_overlap_ros.models.engine import choose, load_engine
+    from seld_overlap_ros.evaluation.scores import plain
+    from seld_overlap_ros.models.engine import choose
 
     limits, names = read_limits(fail_under or []), _titles(systems or ["overlap"])
     given = {"hop_s": hop, "direction_threshold": direction_threshold, "class_threshold": class_threshold}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    loaded = {title: load_engine(name, engine) for name, title in names.items()}
+    loaded = {title: _load(name, engine) for name, title in names.items()}
     # the systems share the cores; torch has one compute on all of them
     threads = 1 if choose(engine) == "torch" else min(os.cpu_count() or 1, len(loaded))
     opened, refused = _each(read_bag, bags)
     with _progress(sum(bag.n_chunks for bag in opened) * len(loaded)) as tick:
         heard = hear_all(opened, loaded, settings, tick, threads)
-    result = score(opened, heard, settings, loaded)
+    ran = _live(opened, names, Stage(graph, rate, engine), settings, heard, run) if live or run else {}
+    result = score(opened, heard, settings, {title: getattr(system, "ssc", system) for title, system in loaded.items()})
     result["problems"] = refused + result["problems"]
+    result["live"] = plain({title: [one and asdict(one) for one in of_system] for title, of_system in ran.items()})
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     page = out.with_suffix(".html")
@@ -103,6 +119,9 @@ def evaluate(
     console = Console(highlight=False)
     console.width = console.width if console.is_terminal else 120  # a log is wide
     console.print(tables(result), markup=False)
+    for title, of_system in ran.items():
+        for bag, one in zip(opened, of_system, strict=True):
+            typer.echo(f"{title}, {bag.path.name}: {one.in_words() if one else 'not heard'}")
     notes = [note for about in result["bags"] for note in about["notes"]]
     notes += [f"{name}: {note}" for name, one in result["systems"].items() for bag in one["heard"]
               for note in bag["notes"]]
@@ -113,9 +132,42 @@ def evaluate(
     raise typer.Exit(2 if result["problems"] else 1 if short else 0)
 
 
+def _load(name: str, engine: str) -> object:
+    """An engine, or the classical system."""
+    from seld_overlap_ros.evaluation.classical import Classical, model_of
+    from seld_overlap_ros.models.engine import load_engine
+
+    model = model_of(name)
+    return Classical(load_engine(model, engine)) if model else load_engine(name, engine)
+
+
+def _live(bags: Sequence[object], names: dict[str, str], stage: object, settings: object, heard: dict[str, list],
+          run: Path | None) -> dict[str, list]:
+    """Title -> how the nodes did on each bag; what they heard is put into `heard`. The classical system has no nodes.
+
+    Raises ValueError where `run` could be of several.
+    """
+    from seld_overlap_ros.bags.runs import read_run
+    from seld_overlap_ros.evaluation.classical import model_of
+    from seld_overlap_ros.evaluation.live import hear_live, judge
+
+    models = {name: title for name, title in names.items() if not model_of(name)}
+    if run and (len(bags), len(models)) != (1, 1):
+        raise ValueError(f"--run is of one bag and one system, and {len(bags)} and {len(models)} are named")
+    told = {}
+    for name, title in models.items():
+        pairs = []
+        for bag, offline in zip(bags, heard[title], strict=True):
+            if not run:
+                typer.echo(f"playing {bag.duration_s:.0f} s of {bag.path.name} to the graph {stage.graph}")
+            pairs.append(judge(bag, read_run(run), offline) if run else hear_live(bag, name, stage, settings, offline))
+        heard[f"{title}, live"], told[f"{title}, live"] = ([pair[n] for pair in pairs] for n in (0, 1))
+    return told
+
+
 def _titles(names: Sequence[str]) -> dict[str, str]:
     """What each system is called: a file by its name alone, unless another has the same."""
-    short = {name: Path(name).name.partition(".")[0] for name in names}
+    short = {name: Path(name).name.partition(".")[0].partition(":")[0] for name in names}
     return {name: title if list(short.values()).count(title) == 1 else name for name, title in short.items()}
 
 

@@ -310,7 +310,7 @@ RUN_RECORDER = NodeKind(
         Parameter(
             "nodes", "", "Lifecycle nodes to wait for before it listens to the audio, such as ssl_node,ssc_node."
         ),
-        Parameter("end_after", 5.0, "Silence of audio and events after which to end. [s]", 0.1, 1e6),
+        Parameter("end_after", 5.0, "Silence of events, once the player has ended, after which to end. [s]", 0.1, 1e6),
     ),
 )
 REPLAY_NODES = (BAG_PLAYER, RUN_RECORDER)

@@ -67,9 +67,9 @@ def enclave(node: str, environ: Mapping[str, str] = os.environ) -> list[str]:
     return ["--enclave", f"/seld_overlap/{node}"] if environ.get("ROS_SECURITY_ENABLE") == "true" else []
 
 
-def environment() -> dict[str, str]:
+def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Of the processes of a graph."""
-    return {**os.environ, "PYTHONUNBUFFERED": "1", **fast_dds(), **discovery()}
+    return {**environ, "PYTHONUNBUFFERED": "1", **fast_dds(environ), **discovery(environ)}
 
 
 def command(process: Process) -> list[str]:
@@ -86,7 +86,8 @@ def command(process: Process) -> list[str]:
     return line
 
 
-def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = print, ends_with: str = "") -> int:
+def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = print, ends_with: str = "",
+       environ: Mapping[str, str] = os.environ) -> int:
     """Run commands by name until all have ended, one has refused, or SIGINT or SIGTERM comes. Returns the exit code.
 
     0 if all ended well, or the one called `ends_with` did, or a signal asked for the end; else the code of the first
@@ -98,8 +99,8 @@ def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = pri
     with signals_raise():
         try:
             for name, line in commands.items():
-                running[name] = _start(name, line, lines)
-            return _watch(commands, running, lines, say, ends_with)
+                running[name] = _start(name, line, lines, environ)
+            return _watch(commands, running, lines, say, ends_with, environ)
         except KeyboardInterrupt:
             return 0
         finally:
@@ -107,7 +108,7 @@ def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = pri
             _say_rest(running, lines, say)
 
 
-def _start(name: str, line: Sequence[str], lines: queue.Queue) -> subprocess.Popen:
+def _start(name: str, line: Sequence[str], lines: queue.Queue, environ: Mapping[str, str]) -> subprocess.Popen:
     process = subprocess.Popen(
         line,
         stdin=subprocess.DEVNULL,
@@ -115,7 +116,7 @@ def _start(name: str, line: Sequence[str], lines: queue.Queue) -> subprocess.Pop
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env=environment(),
+        env=environment(environ),
         start_new_session=True,  # so that Ctrl-C reaches this process alone, which then ends the others in order
     )
     threading.Thread(target=_read, args=(name, process, lines), daemon=True).start()
@@ -135,6 +136,7 @@ def _watch(
     lines: queue.Queue,
     say: Callable[[str], object],
     ends_with: str,
+    environ: Mapping[str, str],
 ) -> int:
     ends = Ends()
     while running:
@@ -147,7 +149,7 @@ def _watch(
         if sentence:
             say(sentence)
         if verdict == "again":
-            running[name] = _start(name, commands[name], lines)
+            running[name] = _start(name, commands[name], lines, environ)
         elif verdict == "all":
             return code if code > 0 else 1
         elif name == ends_with:

@@ -67,7 +67,8 @@ class Classical:
         if not len(directions):
             return []
         separated = self._beams(spectrum, azimuths[directions])
-        return classify(self.ssc, spectrum[0], Spectra(directions, scores[directions], log_magnitude(separated)))
+        spectra = Spectra(directions, scores[directions], log_magnitude(separated))
+        return classify(self.ssc, np.exp(1j * np.angle(spectrum[0])), spectra)
 
 
 class Music:

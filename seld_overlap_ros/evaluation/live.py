@@ -5,13 +5,13 @@ says the same of the bag offline. No ROS here: the nodes are processes of their 
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +19,13 @@ from seld_overlap_ros.bags.reading import Bag
 from seld_overlap_ros.bags.runs import Run, read_run
 from seld_overlap_ros.demo import NEEDED, private_network
 from seld_overlap_ros.evaluation.events import Event, plain
-from seld_overlap_ros.evaluation.recording import Recording
+from seld_overlap_ros.evaluation.recording import Recording, Track
 from seld_overlap_ros.evaluation.replay import Heard, Settings
 from seld_overlap_ros.graphs import BAG_PLAYER, RUN_RECORDER, Process, find_graph, replay_processes
 from seld_overlap_ros.messages import from_event, to_ns, to_seconds
 from seld_overlap_ros.up import command, up
 
-SCORE_OFF = 1e-3  # by which scores may differ where events are the same: the sums of a network have no fixed order
+SCORE_OFF = 0.01  # by which scores may differ where events are the same: some engines compute in bf16, of 3 digits
 TIME_OFF_S = 1e-6  # a stamp is in nanoseconds, and a float of today's date good for a quarter of a microsecond
 SHOWN = 5  # differences that are told one by one
 
@@ -89,13 +89,12 @@ def play(bag: Path, model: str, stage: Stage, settings: Settings, folder: Path, 
         last.append(plain_line(line))
         say(line)
 
-    os.environ.update(private_network(folder))  # which `up` hands on
     given = {"model": model, "engine": stage.engine, "hop": str(settings.hop_s),
              "direction_threshold": str(settings.direction_threshold), "class_threshold": str(settings.class_threshold)}
     player = Process(BAG_PLAYER, "", "", {"bag": str(bag), "rate": stage.rate, "hop": settings.hop_s})
     processes = [*replay_processes(find_graph(stage.graph), given, str(out)), player]
     commands = {process.node.name: command(process) for process in processes}
-    if up(commands, heed, ends_with=RUN_RECORDER.name):
+    if up(commands, heed, RUN_RECORDER.name, private_network(folder)):
         raise ValueError(f"{bag.name} could not be played to the graph {stage.graph}: {' '.join(last)}")
     return out
 
@@ -106,32 +105,48 @@ def plain_line(line: str) -> str:
 
 
 def heard_live(bag: Bag, run: Run) -> Heard:
-    """What a run heard, as `replay.hear` gives it of the same bag; it took from the first audio to the last word."""
-    events: dict[int, Event] = {}
-    reported = defaultdict(list)
+    """What a run heard, as `replay` gives it of the same bag; it took from the first audio to the last word."""
     notes = list(run.notes)
+    events, separated = _events(bag, run, notes), _separated(bag, run, notes)
+    reported = defaultdict(list)
+    for _, message in run.windows:
+        end_s = _at_s(bag, message.header.stamp) + to_seconds(message.window)
+        for said in message.events:
+            reported[said.id].append(end_s)
+    ordered = tuple(sorted(events.values(), key=lambda event: (event.onset_s, event.id)))
+    times_s = [*(received_s for _, received_s in run.audio), *(received_s for received_s, _ in run.windows)]
+    wall_s = max(times_s) - min(times_s) if times_s else np.nan
+    return Heard(ordered, {known: tuple(ends) for known, ends in reported.items()}, len(run.windows),
+                 tuple(dict.fromkeys(notes)), wall_s, separated)
+
+
+def _at_s(bag: Bag, stamp: Any) -> float:
+    """A stamp of a node on the scene's clock [s]."""
+    return bag.since_start(to_ns(stamp) + bag.shift_ns)
+
+
+def _events(bag: Bag, run: Run, notes: list[str]) -> dict[int, Event]:
+    """The last word about each sound; what makes no sense is noted."""
+    events: dict[int, Event] = {}
     for _, message in run.windows:
         for said in [*message.events, *message.ended]:
             try:
-                event = from_event(said)
+                events[said.id] = replace(from_event(said), onset_s=_at_s(bag, said.onset))
             except ValueError as error:
                 notes.append(str(error))
-                continue
-            events[said.id] = replace(event, onset_s=bag.since_start(to_ns(said.onset) + bag.shift_ns))
-        end_s = bag.since_start(to_ns(message.header.stamp) + bag.shift_ns) + to_seconds(message.window)
-        for said in message.events:
-            reported[said.id].append(end_s)
-    separated = Recording()
+    return events
+
+
+def _separated(bag: Bag, run: Run, notes: list[str]) -> dict[int, Track]:
+    """Each sound alone; what makes no sense is noted."""
+    recording = Recording()
     for message in run.separated:
         try:
-            separated.add_source(message.event.id, bag.since_start(to_ns(message.header.stamp) + bag.shift_ns),
-                                 np.asarray(message.samples), message.sample_rate)
+            recording.add_source(message.event.id, _at_s(bag, message.header.stamp), np.asarray(message.samples),
+                                 message.sample_rate)
         except ValueError as error:
             notes.append(str(error))
-    ordered = tuple(sorted(events.values(), key=lambda event: (event.onset_s, event.id)))
-    times = [received_s for _, received_s in run.audio] + [received_s for received_s, _ in run.windows]
-    return Heard(ordered, {known: tuple(ends) for known, ends in reported.items()}, len(run.windows),
-                 tuple(dict.fromkeys(notes)), max(times, default=0.0) - min(times, default=0.0), separated.tracks)
+    return recording.tracks
 
 
 def judge(bag: Bag, run: Run, offline: Heard, notes: tuple[str, ...] = ()) -> tuple[Heard, Live]:
@@ -139,7 +154,7 @@ def judge(bag: Bag, run: Run, offline: Heard, notes: tuple[str, ...] = ()) -> tu
     latency_s = tuple(_latencies_s(run))
     heard = replace(heard_live(bag, run), mixture=offline.mixture, latency_s=latency_s)
     starts = {look.start_s for look in offline.looks}
-    came = {bag.since_start(to_ns(message.header.stamp) + bag.shift_ns) for _, message in run.windows}
+    came = {_at_s(bag, message.header.stamp) for _, message in run.windows}
     median_s, p95_s = np.percentile(latency_s, (50, 95)) if latency_s else (np.nan, np.nan)
     told = Live(len(starts), len(came), tuple(sorted(starts - came)), float(median_s), float(p95_s), run.factors,
                 tuple(differences(offline, heard)))

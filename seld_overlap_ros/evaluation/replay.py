@@ -16,6 +16,7 @@ from itertools import groupby, islice
 import numpy as np
 
 from seld_overlap_ros.bags.reading import Bag
+from seld_overlap_ros.evaluation.classical import Classical
 from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.evaluation.recording import Recording, Track
 from seld_overlap_ros.graphs import FULL_NODE
@@ -63,7 +64,7 @@ class Heard:
     latency_s: tuple[float, ...] = ()  # live: of each window, from its last sample to what was said of it
 
 
-def hear_all(bags: Sequence[Bag], systems: Mapping[str, Engine], settings: Settings,
+def hear_all(bags: Sequence[Bag], systems: Mapping[str, Engine | Classical], settings: Settings,
              tick: Callable[[], object] = lambda: None, threads: int = 1) -> dict[str, list[Heard]]:
     """Let systems, each with an engine of its own, listen to bags -> by system, what it made of each bag.
 
@@ -74,9 +75,9 @@ def hear_all(bags: Sequence[Bag], systems: Mapping[str, Engine], settings: Setti
     return {name: [of_bag[name] for of_bag in heard] for name in systems}
 
 
-def _hear(bag: Bag, systems: Mapping[str, Engine], settings: Settings, tick: Callable[[], object],
+def _hear(bag: Bag, systems: Mapping[str, Engine | Classical], settings: Settings, tick: Callable[[], object],
           pool: ThreadPoolExecutor) -> dict[str, Heard]:
-    ears = {name: _Ear(bag, engine, settings) for name, engine in systems.items()}
+    ears = {name: _Ear(bag, system, settings) for name, system in systems.items()}
     for _, alike in groupby(sorted(ears.values(), key=_Ear.asks), key=_Ear.asks):
         _listen(bag, list(alike), settings, tick, pool)
     return {name: ear.heard() for name, ear in ears.items()}
@@ -115,12 +116,13 @@ def _add(signal: Track, start_s: float, samples: np.ndarray) -> None:
 class _Ear:
     """One system that listens to one bag."""
 
-    def __init__(self, bag: Bag, engine: Engine, settings: Settings) -> None:
-        self.config = engine.config
+    def __init__(self, bag: Bag, system: Engine | Classical, settings: Settings) -> None:
+        self.config = system.config
         self.notes: tuple[str, ...] = ()
         self.mixture: Track | None = None
         self._bag = bag
-        self._hearing = Hearing(engine, settings.direction_threshold)
+        self._hearing = system if isinstance(system, Classical) else Hearing(system)
+        self._hearing.direction_threshold = settings.direction_threshold
         self._tracks = Tracks(self.config, settings.class_threshold)
         self._streams = Streams(self._tracks)
         self._known: list[int] = []  # as in full_node, the directions in which a sound was heard last

@@ -205,7 +205,26 @@ def _late(result: dict) -> str:
         pictures = "".join(f'<div class="card"><h3>{escape(name)}</h3>{histogram(values, step_s, escape(name))}</div>'
                            for name, values in times.items() if values)
         parts.append(f'<p class="soft">{title}.</p><div class="side">{pictures}</div>' if pictures else "")
-    return "".join(parts) or '<p class="soft">Nothing was found.</p>'
+    return "".join(parts) + _live(result) or '<p class="soft">Nothing was found.</p>'
+
+
+def _live(result: dict) -> str:
+    """How the graphs did to which the bags were played; empty if there was none."""
+    rows = []
+    for name, runs in result.get("live", {}).items():
+        for bag, run in zip(result["bags"], runs, strict=True):
+            rows.append([escape(name), escape(printable(Path(bag["bag"]).name)), *_of_run(run)])
+    heads = ["system", "bag", "windows heard", "latency: median, 95 %", "real-time factor", "as offline"]
+    return _table(heads, rows) if rows else ""
+
+
+def _of_run(run: dict | None) -> list[str]:
+    if run is None:
+        return ["none", "-", "-", "-"]
+    late = ", ".join(in_form(run[key], "{:.2f} s") for key in ("latency_median_s", "latency_p95_s"))
+    busy = in_form(max(run["factors"].values(), default=None), "{:.2f}")
+    differences = "<br>".join(map(escape, run["differences"]))
+    return [f"{run['n_heard']} of {run['n_expected']}", late, busy, f"no: {differences}" if differences else "yes"]
 
 
 def _sounds(result: dict, waves: Sequence[Waves]) -> str:

@@ -19,6 +19,7 @@ from seld_overlap_ros.nodes.run_recorder import READY
 from seld_overlap_ros.up import Ends
 
 CLOCK_HZ = 50
+DELAY_S = 3.0  # from when the player has its publishers: it does not look whether they have been found
 DEFAULTS = {"graph": "full", "rate": "1.0", "folder": "replay"}
 HEARING = ("model", "engine", "hop", "direction_threshold", "class_threshold")  # arguments of graphs and of `evaluate`
 
@@ -73,8 +74,8 @@ def _playing(bag: str, rate: str) -> Action:
                                 f"{bag} a bag? `seld-overlap evaluate {bag} --live` needs no rosbag2")]
 
     return ExecuteProcess(
-        cmd=["ros2", "bag", "play", bag, "--rate", rate, "--clock", str(CLOCK_HZ), "--exclude-topics", "/clock",
-             "--disable-keyboard-controls"],
+        cmd=["ros2", "bag", "play", bag, "--rate", rate, "--delay", str(DELAY_S), "--clock", str(CLOCK_HZ),
+             "--exclude-topics", "/clock", "--disable-keyboard-controls"],
         name="ros2_bag_play",
         output="screen",
         on_exit=on_exit,

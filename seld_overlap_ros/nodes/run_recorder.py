@@ -25,6 +25,7 @@ from seld_overlap_ros.streaming.pcm import AudioError, Description
 READY = "ready, recording into"  # what launch/replay.launch.py waits for in the log
 LOOK_EVERY_S = 0.25
 READY_S = 300.0  # for all nodes to load their networks; on a busy machine that takes minutes
+STALLED_S = 60.0  # of silence while the player is still there, which may wait for the graph
 QOS = QoSProfile(depth=200)
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SAID = {"events": SoundEventArray, "separated": SeparatedSource, DIAGNOSTICS: DiagnosticArray, "labels": LabelTable}
@@ -68,8 +69,12 @@ class RunRecorder(RunnableNode):
     def _on_look(self) -> None:
         if self._audio is None:
             self._look_for_nodes()
-        elif self._last is not None and time.monotonic() - self._last > self.value("end_after"):
+        elif self._last is not None and time.monotonic() - self._last > self._patience_s():
             self.done.set_result(0)
+
+    def _patience_s(self) -> float:
+        """How long audio and events may be silent."""
+        return STALLED_S if self.count_publishers(self._audio.name) else self.value("end_after")
 
     def _look_for_nodes(self) -> None:
         """Raises ValueError if they take too long."""

@@ -1,0 +1,114 @@
+"""The bag player and the run recorder over DDS: what is in a bag arrives to the byte, on its clock, and they wait."""
+
+import threading
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
+
+from audio_common_msgs.msg import AudioDataStamped, AudioInfo  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from seld_overlap.msg import SoundEventArray  # noqa: E402
+
+from seld_overlap_ros.bags.scenes import BagScene  # noqa: E402
+from seld_overlap_ros.bags.writing import START_NS, write_bag  # noqa: E402
+from seld_overlap_ros.messages import SECOND, to_ns  # noqa: E402
+from seld_overlap_ros.nodes import bag_player, convert, run_recorder  # noqa: E402
+from seld_overlap_ros.streaming.pcm import AudioFormat, encode  # noqa: E402
+
+pytestmark = pytest.mark.ros
+RATE, CHUNK, N_CHUNKS = 16000, 1600, 30
+
+
+@pytest.fixture
+def chunks():
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (N_CHUNKS, CHUNK, 2))
+    return noise.astype(np.float32)
+
+
+@pytest.fixture
+def bag(tmp_path, chunks):
+    write_bag(tmp_path / "bag", BagScene("noise", AudioFormat(2, RATE, "S16LE"), chunks, ()))
+    return tmp_path / "bag"
+
+
+@pytest.fixture
+def ear():
+    """A node that hears audio, its format and the clock; with `hears`, windows of 1 s every 0.5 s, with some delay."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("ear", context=context)
+    node.chunks, node.infos, node.times, node.hears, node.heard, node.ahead = [], [], [], False, 0, []
+    events = node.create_publisher(SoundEventArray, "events", 10)
+
+    def answer(stamp_ns):
+        node.heard += 1
+        events.publish(SoundEventArray(header=convert.to_header(stamp_ns, ""), window=convert.to_duration(SECOND)))
+
+    def on_audio(message):
+        node.chunks.append(message)
+        n = len(node.chunks)
+        node.ahead.append(n - 10 - 5 * node.heard)  # chunks beyond the window that is to be heard next
+        if node.hears and n >= 10 and n % 5 == 0:
+            threading.Timer(0.1, answer, [START_NS + (n - 10) * SECOND // 10]).start()
+
+    node.create_subscription(AudioDataStamped, "audio_stamped", on_audio, 100)
+    node.create_subscription(AudioInfo, "audio_info", node.infos.append, 10)
+    best_effort = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+    node.create_subscription(Clock, "/clock", lambda message: node.times.append(to_ns(message.clock)), best_effort)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin)
+    thread.start()
+    yield node
+    executor.shutdown()
+    thread.join()
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def run(module, **parameters):
+    args = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    return module.main(["--ros-args", *args])
+
+
+def test_a_bag_arrives_to_the_byte_on_its_own_clock(bag, ear, chunks):
+    assert run(bag_player, bag=bag, rate=5.0, listeners=1) == 0
+    assert [bytes(message.audio.data) for message in ear.chunks] == [bytes(encode(one, "S16LE")) for one in chunks]
+    stamps = [to_ns(message.header.stamp) for message in ear.chunks]
+    assert stamps == [START_NS + n * SECOND // 10 for n in range(N_CHUNKS)]
+    assert (ear.infos[0].channels, ear.infos[0].sample_rate) == (2, RATE)
+    assert ear.times == sorted(ear.times) and len(ear.times) > N_CHUNKS
+    assert START_NS <= ear.times[0] and ear.times[-1] == START_NS + N_CHUNKS * SECOND // 10
+
+
+def test_in_step_no_window_is_sent_before_the_one_before_has_been_heard(bag, ear):
+    ear.hears = True
+    assert run(bag_player, bag=bag, rate=0.0, window=1.0, hop=0.5, listeners=1) == 0
+    assert len(ear.chunks) == N_CHUNKS and ear.heard >= 4
+    assert max(ear.ahead) <= 2
+
+
+def test_in_step_with_a_graph_that_says_nothing_it_says_so_and_plays_on(bag, ear, monkeypatch, capfd):
+    monkeypatch.setattr(bag_player, "PATIENCE_S", 1.0)
+    assert run(bag_player, bag=bag, rate=0.0, window=1.0, hop=0.5, listeners=1) == 0
+    assert "no events within 1 s: playing on without waiting for any" in capfd.readouterr().err
+    assert len(ear.chunks) == N_CHUNKS and max(ear.ahead) == N_CHUNKS - 10
+
+
+def test_what_is_no_bag_ends_in_a_sentence(tmp_path, capfd):
+    assert run(bag_player, bag=tmp_path / "none") == 1
+    assert "no bag" in capfd.readouterr().err
+
+
+def test_a_recorder_says_whom_it_waits_for_in_vain(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(run_recorder, "READY_S", 0.5)
+    assert run(run_recorder, folder=tmp_path / "run", nodes="nobody,no_one") == 1
+    assert "nobody, no_one not active after 0.5 s: see what they say" in capfd.readouterr().err
+
+
+def test_a_recorder_writes_over_nothing(bag, capfd):
+    assert run(run_recorder, folder=bag) == 1
+    assert "is there already: name another folder" in capfd.readouterr().err
