@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "seld_overlap_ros"
 FREE = sorted(p for p in PACKAGE.rglob("*.py") if "nodes" not in p.relative_to(PACKAGE).parts)
 ROS = {"rclpy", "launch", "launch_ros", "seld_overlap", "audio_common_msgs", "std_msgs", "builtin_interfaces",
        "geometry_msgs", "sensor_msgs", "visualization_msgs", "hark_msgs", "diagnostic_msgs", "lifecycle_msgs",
-       "std_srvs", "rosidl_runtime_py", "ament_index_python"}
+       "rosgraph_msgs", "std_srvs", "rosidl_runtime_py", "ament_index_python"}
 
 
 def imported(path: Path) -> set[str]:

@@ -137,18 +137,21 @@ class Beams:
         share = wanted / (wanted.sum(axis=0) + REST * rest**SHARPNESS + np.finfo(wanted.dtype).tiny)
         return share * spectrum[0]
 
-    def _powers(self, spectrum: np.ndarray, azimuths: Sequence[float]) -> np.ndarray:
-        """Power (K, F, T) that a beam to each azimuth lets through with nulls to the others, smoothed."""
-        steering = self._steering(azimuths)  # (F, M, K)
+    def through(self, spectrum: np.ndarray, azimuths: Sequence[float]) -> np.ndarray:
+        """What a beam to each azimuth lets through with nulls to the others (K, F, T)."""
+        steering = self.steering(azimuths)  # (F, M, K)
         filters = self._inverse @ steering
         gram = np.conj(steering.swapaxes(1, 2)) @ filters  # (F, K, K)
         n = len(azimuths)
         loading = NULL_LOADING * np.trace(gram, axis1=1, axis2=2).real[:, None, None] / n * np.eye(n)
         weights = filters @ np.linalg.inv(gram + loading)  # (F, M, K)
-        through = np.conj(weights.swapaxes(1, 2)) @ spectrum.swapaxes(0, 1)  # (F, K, T)
-        return np.stack([uniform_filter(np.abs(one) ** 2, SMOOTH) for one in through.swapaxes(0, 1)])
+        return (np.conj(weights.swapaxes(1, 2)) @ spectrum.swapaxes(0, 1)).swapaxes(0, 1)
 
-    def _steering(self, azimuths: Sequence[float]) -> np.ndarray:
+    def _powers(self, spectrum: np.ndarray, azimuths: Sequence[float]) -> np.ndarray:
+        """Power of each beam (K, F, T), smoothed."""
+        return np.stack([uniform_filter(np.abs(one) ** 2, SMOOTH) for one in self.through(spectrum, azimuths)])
+
+    def steering(self, azimuths: Sequence[float]) -> np.ndarray:
         """Azimuths (K,) -> how a plane wave from each reaches the microphones, relative to microphone 0 (F, M, K)."""
         towards = np.stack([np.cos(azimuths), np.sin(azimuths), np.zeros(len(azimuths))])  # (3, K)
         ahead_s = (self._positions - self._positions[0]) @ towards / SOUND_SPEED  # (M, K)
