@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,12 @@ app = typer.Typer(add_completion=False)
 FRONT_END, CONFIG = FrontEnd(), SystemConfig(("any",))
 MIXTURES, SEED = Path("data/mixtures/val"), 0
 N_ITERATIONS = 15  # of blind separation
+FINDERS = {  # name -> kind, and how many sources it takes for granted in a look
+    "SRP-PHAT": (doa.SRP, 1),
+    "MUSIC": (doa.MUSIC, 2),
+    "MUSIC, each bin normalised": (doa.NormMUSIC, 1),
+    "the same, for two sources": (doa.NormMUSIC, 2),
+}
 Mixtures = Annotated[Path, typer.Option(help="Stored mixtures of the array that is shipped.")]
 
 
@@ -54,17 +61,15 @@ def directions(mixtures: Mixtures = MIXTURES, skip: int = 0, n: int = 100) -> No
     """F1 of the directions whose peak is high enough: the threshold from the first half, the score of the second."""
     plane = np.array(CONFIG.array.positions).T[:2]
     azimuths = np.arange(N_AZIMUTHS) * 2 * np.pi / N_AZIMUTHS
-    kinds = {"SRP-PHAT": (doa.SRP, 1), "MUSIC, 2 sources": (doa.MUSIC, 2), "MUSIC normalised, 1 source": (doa.NormMUSIC, 1),
-             "MUSIC normalised, 2 sources": (doa.NormMUSIC, 2)}
     finders = {name: kind(plane, FRONT_END.sample_rate, FRONT_END.n_fft, azimuth=azimuths, num_src=n_sources)
-               for name, (kind, n_sources) in kinds.items()}
+               for name, (kind, n_sources) in FINDERS.items()}
     heights, seconds, true = defaultdict(list), defaultdict(float), []
     for scene in drawn(mixtures, skip, n):
         spectrum = np.pad(stft(scene.mixture, FRONT_END), ((0, 0), (0, 1), (0, 0))).astype(complex)
         true.append(truth(scene))
         for name, finder in finders.items():
             for length in (FRONT_END.n_frames, BLOCK_FRAMES):
-                found, took = timed(lambda finder=finder, length=length: highest(finder, spectrum, length, azimuths))  # noqa: B023
+                found, took = timed(partial(highest, finder, spectrum, length, azimuths))
                 key = name, f"{length * FRONT_END.hop / FRONT_END.sample_rate:.2f} s"
                 heights[key].append(found)
                 seconds[key] += took
@@ -75,7 +80,7 @@ def directions(mixtures: Mixtures = MIXTURES, skip: int = 0, n: int = 100) -> No
 
 
 def highest(finder: doa.DOA, spectrum: np.ndarray, length: int, azimuths: np.ndarray) -> np.ndarray:
-    """Spectrum (M, F + 1, T) -> highest peak in each direction (D,) over the mean, as a share of it, in looks of a length."""
+    """Spectrum (M, F + 1, T) -> highest peak in each direction (D,) over the mean, as a share of it, in any look."""
     sector = np.argmin([[abs(wrap(one - centre)) for centre in CONFIG.azimuths] for one in azimuths], axis=1)
     heights = np.zeros(len(CONFIG.azimuths))
     for start in range(0, spectrum.shape[-1], length):
@@ -108,7 +113,7 @@ def separation(mixtures: Mixtures = MIXTURES, skip: int = 0, n: int = 60) -> Non
         spectrum = stft(scene.mixture, FRONT_END)
         azimuths = np.array([event.azimuth for event in scene.events])
         for name, method in METHODS.items():
-            separated, took = timed(lambda method=method: method(beams, spectrum, azimuths))  # noqa: B023
+            separated, took = timed(partial(method, beams, spectrum, azimuths))
             seconds[name] += took
             for one, stem in zip(separated, scene.stems, strict=True):
                 gain = si_sdr(istft(one.astype(np.complex64), FRONT_END), stem) - si_sdr(scene.mixture[0], stem)
@@ -196,7 +201,7 @@ def systems(mixtures: Mixtures = MIXTURES, skip: int = 400, n: int = 200, model:
         hits = said = right = 0
         n_true, gains, named, seconds = 0, [], [], 0.0
         for scene in drawn(mixtures, skip, n):
-            sources, took = timed(lambda hearing=hearing: hearing(scene.mixture))  # noqa: B023
+            sources, took = timed(partial(hearing, scene.mixture))
             found, seconds = {source.direction: source for source in sources}, seconds + took
             true = {event.direction: (event.label, stem) for event, stem in zip(scene.events, scene.stems, strict=True)}
             hits, said, n_true = hits + len(found.keys() & true.keys()), said + len(found), n_true + len(true)
