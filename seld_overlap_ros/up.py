@@ -86,13 +86,21 @@ def command(process: Process) -> list[str]:
     return line
 
 
-def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = print, ends_with: str = "",
-       environ: Mapping[str, str] = os.environ) -> int:
-    """Run commands by name until all have ended, one has refused, or SIGINT or SIGTERM comes. Returns the exit code.
+def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = print, ends_with: str = "") -> int:
+    """As `run_all`, of which a signal is a good end: nobody waits for what the processes would have come to."""
+    try:
+        return run_all(commands, say, ends_with)
+    except KeyboardInterrupt:
+        return 0
 
-    0 if all ended well, or the one called `ends_with` did, or a signal asked for the end; else the code of the first
-    that refused. One that crashes or is killed is started again, see `Ends`. Every line of theirs goes to `say` behind
-    its name.
+
+def run_all(commands: Mapping[str, Sequence[str]], say: Callable[[str], object], ends_with: str,
+            environ: Mapping[str, str] = os.environ) -> int:
+    """Run commands by name until all have ended, or one has refused. Returns the exit code.
+
+    0 if all ended well, or the one called `ends_with` did; else the code of the first that refused. One that crashes or
+    is killed is started again, see `Ends`. Every line of theirs goes to `say` behind its name. SIGINT or SIGTERM ends
+    them all and raises KeyboardInterrupt.
     """
     lines: queue.Queue[tuple[str, str | None]] = queue.Queue()  # None: there will be no more
     running: dict[str, subprocess.Popen] = {}
@@ -101,8 +109,6 @@ def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = pri
             for name, line in commands.items():
                 running[name] = _start(name, line, lines, environ)
             return _watch(commands, running, lines, say, ends_with, environ)
-        except KeyboardInterrupt:
-            return 0
         finally:
             end(running, say)
             _say_rest(running, lines, say)
