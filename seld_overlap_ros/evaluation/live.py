@@ -96,7 +96,7 @@ def play(bag: Path, model: str, stage: Stage, settings: Settings, folder: Path, 
     processes = [*replay_processes(find_graph(stage.graph), given, str(out)), player]
     commands = {process.node.name: command(process) for process in processes}
     alone = private_network(folder) | {"ROS_SECURITY_ENABLE": "false"}  # among themselves they need no keys
-    if run_all(commands, heed, RUN_RECORDER.name, alone):
+    if run_all(commands, heed, RUN_RECORDER.name, alone, once=[BAG_PLAYER.name]):
         raise ValueError(f"{bag.name} could not be played to the graph {stage.graph}: {' '.join(last)}")
     return out
 

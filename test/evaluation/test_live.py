@@ -179,6 +179,13 @@ def test_a_signal_ends_the_whole_evaluation_and_not_one_bag_of_it(played, number
         played(lambda line: os.kill(os.getpid(), number), bag_player="print('playing', flush=True)")
 
 
+def test_a_player_that_crashes_does_not_play_again_into_the_same_run(played):
+    said = []
+    with pytest.raises(ValueError, match="bag could not be played to .*bag_player ended with exit code 2"):
+        played(said.append, bag_player="print('playing', flush=True); raise SystemExit(2)")
+    assert said.count("[bag_player] playing") == 1
+
+
 def test_what_is_no_run_is_refused(bag, tmp_path):
     with pytest.raises(BagError, match="bag is no recording of a run: make one with"):
         read_run(bag.path)
