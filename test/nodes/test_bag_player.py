@@ -141,6 +141,13 @@ def ready(answer):
     return answer
 
 
+def test_a_recorder_to_which_a_player_played_no_audio_ends_in_a_sentence(ear, tmp_path, capfd):
+    clock = ear.create_publisher(Clock, "/clock", 1)
+    threading.Timer(3.0, ear.destroy_publisher, [clock]).start()
+    assert run(run_recorder, folder=tmp_path / "run", end_after=0.5) == 1
+    assert "a bag was played, and no audio came on /audio_stamped: is its audio in" in capfd.readouterr().err
+
+
 def test_a_recorder_writes_over_nothing(bag, capfd):
     assert run(run_recorder, folder=bag) == 1
     assert "is there already: name another folder" in capfd.readouterr().err
