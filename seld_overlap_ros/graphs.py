@@ -36,7 +36,8 @@ class Parameter:
 
     def refusal(self, value: Value) -> str:
         """Why a parameter that may be a number or its word cannot have a value; empty if it can."""
-        if value == self.word or (isinstance(value, (int, float)) and self.minimum <= value <= self.maximum):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)  # to Python true is 1
+        if value == self.word or (is_number and self.minimum <= value <= self.maximum):
             return ""
         return f"{self.name} must be {self.word}, or lie in [{self.minimum:g}, {self.maximum:g}], got {value!r}"
 

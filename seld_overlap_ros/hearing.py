@@ -163,10 +163,9 @@ def classify(engine: Engine, phase: np.ndarray, spectra: Spectra) -> list[HeardS
     ]
 
 
-def window_cost(engine: Engine, n_sources: int = 3, n_times: int = 5) -> float:
-    """How long a window with so many sounds takes [s]: the median of some, of noise."""
-    samples, n_directions = noise_window(engine.config), len(engine.config.azimuths)
-    asked = np.arange(min(n_sources, n_directions))
+def window_cost(engine: Engine) -> float:
+    """How long a window with three sounds takes [s]: the median of five, of noise."""
+    samples, asked = noise_window(engine.config), np.arange(min(3, len(engine.config.azimuths)))
 
     def hear() -> None:
         features, phase = analyse(samples, engine.config.front_end)
@@ -174,7 +173,7 @@ def window_cost(engine: Engine, n_sources: int = 3, n_times: int = 5) -> float:
         classify(engine, phase, separate(engine, features, Activity(scores, asked)))
 
     times = []
-    for _ in range(n_times):
+    for _ in range(5):
         began = time.perf_counter()
         hear()
         times.append(time.perf_counter() - began)

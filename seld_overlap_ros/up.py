@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 
@@ -29,15 +29,16 @@ PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "
 class Ends:
     """What becomes of processes that have ended: a crashed one is started again, unless it does nothing but crash."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, once: Collection[str] = ()) -> None:
+        """once: names of those that cannot be started again, as they would do a second time what they have done."""
+        self._clock, self._once = clock, once
         self._crashes: dict[str, deque[float]] = defaultdict(deque)  # name -> when
 
     def judge(self, name: str, code: int) -> tuple[str, str]:
         """Exit code, negative for a signal -> "well", "again" or "all" (everything is to end), and a sentence."""
         if code == 0:
             return "well", ""
-        if code == REFUSED:
+        if code == REFUSED or name in self._once:
             return "all", f"{name} ended with {cause(code)}, so everything ends"
         now, crashes = self._clock(), self._crashes[name]
         crashes.append(now)
@@ -86,23 +87,33 @@ def command(process: Process) -> list[str]:
     return line
 
 
-def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = print, ends_with: str = "",
-       environ: Mapping[str, str] = os.environ) -> int:
-    """Run commands by name until all have ended, one has refused, or SIGINT or SIGTERM comes. Returns the exit code.
+def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = print, ends_with: str = "") -> int:
+    """As `run_all`, of which a signal is a good end: nobody waits for what the processes would have come to."""
+    try:
+        return run_all(commands, say, ends_with)
+    except KeyboardInterrupt:
+        return 0
 
-    0 if all ended well, or the one called `ends_with` did, or a signal asked for the end; else the code of the first
-    that refused. One that crashes or is killed is started again, see `Ends`. Every line of theirs goes to `say` behind
-    its name.
+
+def run_all(commands: Mapping[str, Sequence[str]], say: Callable[[str], object], ends_with: str,
+            environ: Mapping[str, str] = os.environ, once: Collection[str] = ()) -> int:
+    """Run commands by name until all have ended, or one has refused. Returns the exit code.
+
+    0 if all ended well, or the one called `ends_with` did; else the code of the first that refused. One that crashes or
+    is killed is started again, unless it is one of `once`, see `Ends`. Every line of theirs goes to `say` behind its
+    name. SIGINT or SIGTERM ends them all and raises KeyboardInterrupt.
     """
     lines: queue.Queue[tuple[str, str | None]] = queue.Queue()  # None: there will be no more
     running: dict[str, subprocess.Popen] = {}
+
+    def start(name: str) -> None:
+        running[name] = _start(name, commands[name], lines, environ)
+
     with signals_raise():
         try:
-            for name, line in commands.items():
-                running[name] = _start(name, line, lines, environ)
-            return _watch(commands, running, lines, say, ends_with, environ)
-        except KeyboardInterrupt:
-            return 0
+            for name in commands:
+                start(name)
+            return _watch(running, lines, start, Ends(once=once), say, ends_with)
         finally:
             end(running, say)
             _say_rest(running, lines, say)
@@ -131,14 +142,13 @@ def _read(name: str, process: subprocess.Popen, lines: queue.Queue) -> None:
 
 
 def _watch(
-    commands: Mapping[str, Sequence[str]],
     running: dict[str, subprocess.Popen],
     lines: queue.Queue,
+    start: Callable[[str], None],
+    ends: Ends,
     say: Callable[[str], object],
     ends_with: str,
-    environ: Mapping[str, str],
 ) -> int:
-    ends = Ends()
     while running:
         name, line = lines.get()
         if line is not None:
@@ -149,7 +159,7 @@ def _watch(
         if sentence:
             say(sentence)
         if verdict == "again":
-            running[name] = _start(name, commands[name], lines, environ)
+            start(name)
         elif verdict == "all":
             return code if code > 0 else 1
         elif name == ends_with:

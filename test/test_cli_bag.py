@@ -117,6 +117,7 @@ def test_files_are_called_by_their_names_unless_two_have_the_same():
     (("evaluate", "nowhere"), "no bag nowhere"),
     (("evaluate", "nowhere", "--fail-under", "er20=1"), "is no limit: write SCORE=VALUE"),
     (("evaluate", "nowhere", "--system", "none"), "no model 'none'"),
+    (("evaluate", "nowhere", "--live", "--run", "run"), "--live plays the bags, and --run is of a bag that was played"),
     (("bag", "make", "nowhere.flac", "bag"), "is no scene"),
     (("bag", "make", "demo", "bag", "--storage", "zip"), "no storage 'zip': mcap or sqlite3"),
     (("bag", "from-wav", "a.wav", "a.csv", "bag"), "a.csv"),

@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from seld_overlap_ros.cli import app
-from seld_overlap_ros.graphs import GRAPHS, GraphError, find_graph, read_arguments, replay_processes
+from seld_overlap_ros.graphs import GRAPHS, LISTENING, GraphError, find_graph, read_arguments, replay_processes
 from seld_overlap_ros.up import command
 
 FULL = GRAPHS["full"]
@@ -44,6 +44,13 @@ def test_only_what_is_given_is_set_and_in_every_node_that_has_it():
 
 def test_the_hop_may_be_left_to_the_node():
     assert FULL.processes({"hop": "auto"})[0].parameters == {"hop": "auto"}
+
+
+def test_a_number_that_may_be_a_word_is_nothing_else():
+    [hop] = [parameter for parameter in LISTENING if parameter.name == "hop"]
+    assert not any(map(hop.refusal, ("auto", 0.5, 1)))
+    assert hop.refusal(True) == "hop must be auto, or lie in [0.05, 4], got True"
+    assert all(map(hop.refusal, (False, "soon", "", 0.0, 4.1, float("nan"), [1.0])))
 
 
 @pytest.mark.parametrize(

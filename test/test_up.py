@@ -54,6 +54,13 @@ sys.exit(1)
     assert said.count("[good] here") == 1
 
 
+def test_a_crash_of_what_cannot_be_done_twice_ends_all():
+    ends = Ends(once=["player"])
+    assert ends.judge("node", -9)[0] == "again"
+    assert ends.judge("player", -9) == ("all", "player ended with signal SIGKILL, so everything ends")
+    assert ends.judge("player", 0)[0] == "well"
+
+
 def test_what_does_nothing_but_crash_ends_all():
     said = []
     assert up({"bad": python("raise SystemExit(3)")}, said.append) == 3

@@ -253,6 +253,11 @@ class Bag:
         """The type of its audio."""
         return self._topics.kind
 
+    @property
+    def heard_topics(self) -> dict[str, str]:
+        """All that a node listens to: a topic of the bag -> what a node without a namespace calls it."""
+        return {topic.topic: f"/{topic.topic.rsplit('/', 1)[-1]}" for topic in self._topics.heard}
+
     def recorded(self) -> Iterator[tuple[bool, int, bytes]]:
         """All that a node listens to, as it was recorded: whether it is audio or AudioInfo, when it came [ns], CDR."""
         for connection, time_ns, raw in self._storage.messages(self._topics.heard):

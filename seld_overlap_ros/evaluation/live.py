@@ -23,7 +23,7 @@ from seld_overlap_ros.evaluation.recording import Recording, Track
 from seld_overlap_ros.evaluation.replay import Heard, Settings
 from seld_overlap_ros.graphs import BAG_PLAYER, RUN_RECORDER, Process, find_graph, replay_processes
 from seld_overlap_ros.messages import from_event, to_ns, to_seconds
-from seld_overlap_ros.up import command, up
+from seld_overlap_ros.up import command, run_all
 
 SCORE_OFF = 0.01  # by which scores may differ where events are the same: some engines compute in bf16, of 3 digits
 TIME_OFF_S = 1e-6  # a stamp is in nanoseconds, and a float of today's date good for a quarter of a microsecond
@@ -78,7 +78,8 @@ def hear_live(bag: Bag, model: str, stage: Stage, settings: Settings, offline: H
 def play(bag: Path, model: str, stage: Stage, settings: Settings, folder: Path, say: Callable[[str], object]) -> Path:
     """Start a graph, play a bag to it, and return the bag of what it said, made in `folder`.
 
-    Every line of the nodes goes to `say`. Raises ValueError that says why, where it does not come to its end.
+    Every line of the nodes goes to `say`. Raises ValueError that says why, where it does not come to its end,
+    and KeyboardInterrupt where a signal cuts it short.
     """
     if lacking := [name for name in NEEDED if not importlib.util.find_spec(name)]:
         raise ValueError(f"no {' and no '.join(lacking)} for this Python: run `make setup`, and then `source env.sh`, "
@@ -95,7 +96,7 @@ def play(bag: Path, model: str, stage: Stage, settings: Settings, folder: Path, 
     processes = [*replay_processes(find_graph(stage.graph), given, str(out)), player]
     commands = {process.node.name: command(process) for process in processes}
     alone = private_network(folder) | {"ROS_SECURITY_ENABLE": "false"}  # among themselves they need no keys
-    if up(commands, heed, RUN_RECORDER.name, alone):
+    if run_all(commands, heed, RUN_RECORDER.name, alone, once=[BAG_PLAYER.name]):
         raise ValueError(f"{bag.name} could not be played to the graph {stage.graph}: {' '.join(last)}")
     return out
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -25,6 +26,7 @@ PATIENCE_S = 30.0  # for the events of a window, on a busy machine
 AUDIO_QOS = QoSProfile(depth=100)
 INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # as rosbag2's player
+Recorded = tuple[bool, int, bytes]  # as Bag.recorded gives it
 
 
 class BagPlayer(RunnableNode):
@@ -63,34 +65,35 @@ class BagPlayer(RunnableNode):
             yield
         yield from _pause()
         self.get_logger().info(f"playing {bag.path} to {self._audio.topic_name}")
-        yield from self._in_time(bag) if self.value("rate") else self._in_step(bag)
+        messages, rate = bag.recorded(), self.value("rate")
+        yield from self._in_time(messages, rate) if rate else self._in_step(messages)
         yield from _pause()
         self.done.set_result(0)
 
-    def _in_time(self, bag: Bag) -> Iterator[None]:
+    def _in_time(self, messages: Iterable[Recorded], rate: float) -> Iterator[None]:
         """Each message when the bag's clock shows its time."""
         began, start_ns, told_ns = time.monotonic(), None, 0
-        every_ns = int(CLOCK_EVERY_S * self.value("rate") * SECOND)
-        for is_audio, time_ns, raw in bag.recorded():
+        every_ns = int(CLOCK_EVERY_S * rate * SECOND)
+        for is_audio, time_ns, raw in messages:
             start_ns = time_ns if start_ns is None else start_ns
-            while (now_ns := start_ns + int((time.monotonic() - began) * self.value("rate") * SECOND)) < time_ns:
+            while (now_ns := start_ns + int((time.monotonic() - began) * rate * SECOND)) < time_ns:
                 if now_ns - told_ns >= every_ns:
                     told_ns = self._tell(now_ns)
                 yield
             told_ns = self._tell(time_ns)
             self._send(is_audio, raw)
 
-    def _in_step(self, bag: Bag) -> Iterator[None]:
+    def _in_step(self, messages: Iterator[Recorded]) -> Iterator[None]:
         """So much as completes a window, and when it has been heard, so much as completes the next."""
         start_ns = last_ns = None
-        waits = True
-        for is_audio, time_ns, raw in bag.recorded():
+        for is_audio, time_ns, raw in messages:
             deadline = time.monotonic() + PATIENCE_S
-            while waits and last_ns is not None and (last_ns - start_ns) / SECOND > self._next_end_s:
+            while last_ns is not None and (last_ns - start_ns) / SECOND > self._next_end_s:
                 yield
-                if time.monotonic() > deadline:
-                    self.get_logger().warning(f"no events within {PATIENCE_S:g} s: playing on without waiting for any")
-                    waits = False
+                if time.monotonic() > deadline:  # all at once, most of the rest would be lost on its way
+                    self.get_logger().warning(f"no events within {PATIENCE_S:g} s: playing on in real time")
+                    yield from self._in_time(chain([(is_audio, time_ns, raw)], messages), 1.0)
+                    return
             self._tell(time_ns)
             self._send(is_audio, raw)
             if is_audio:

@@ -13,6 +13,7 @@ from launch.events.process import ProcessExited, ProcessIO
 from launch.substitutions import LaunchConfiguration
 from launch_ros.substitutions import ExecutableInPackage
 
+from seld_overlap_ros.bags.reading import Bag, read_bag
 from seld_overlap_ros.graphs import MODEL, find_graph, replay_graphs, replay_processes
 from seld_overlap_ros.nodes.launching import to_action
 from seld_overlap_ros.nodes.run_recorder import READY
@@ -43,11 +44,12 @@ def describe() -> LaunchDescription:
 def _start(context: LaunchContext, names: tuple[str, ...]) -> list[Action]:
     given = {name: LaunchConfiguration(name).perform(context) for name in names}
     graph, folder, ends = find_graph(given["graph"]), Path(given["folder"]), Ends()
+    bag = read_bag(Path(given["bag"]))
     folder.mkdir(parents=True, exist_ok=True)
     heard = {name: given[name] for name in HEARING if given[name]}
     recorder, *nodes = (to_action(process, graph, ends)
                         for process in replay_processes(graph, heard, str(folder / "run")))
-    playing = _playing(given["bag"], given["rate"])
+    playing = _playing(bag, given["rate"])
 
     def on_line(event: ProcessIO) -> list[Action] | None:
         return [playing] if READY in event.text.decode(errors="replace") else None
@@ -64,18 +66,22 @@ def _start(context: LaunchContext, names: tuple[str, ...]) -> list[Action]:
     ]
 
 
-def _playing(bag: str, rate: str) -> Action:
-    """rosbag2's player, on whose clock the nodes are; a clock in the bag would be a second one."""
+def _playing(bag: Bag, rate: str) -> Action:
+    """rosbag2's player, on whose clock the nodes are, with the bag's audio under the name that they listen to.
+
+    It plays nothing else: a clock in the bag would be a second one, and events in it would be taken for the graph's.
+    """
 
     def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
         if not event.returncode or context.is_shutdown:
             return []
-        return [Shutdown(reason=f"`ros2 bag play` ended with exit code {event.returncode}: is rosbag2 installed, and "
-                                f"{bag} a bag? `seld-overlap evaluate {bag} --live` needs no rosbag2")]
+        return [Shutdown(reason=f"`ros2 bag play` ended with exit code {event.returncode}: is rosbag2 installed? "
+                                f"`seld-overlap evaluate {bag.path} --live` needs none")]
 
     return ExecuteProcess(
-        cmd=["ros2", "bag", "play", bag, "--rate", rate, "--delay", str(DELAY_S), "--clock", str(CLOCK_HZ),
-             "--exclude-topics", "/clock", "--disable-keyboard-controls"],
+        cmd=["ros2", "bag", "play", str(bag.path), "--rate", rate, "--delay", str(DELAY_S), "--clock", str(CLOCK_HZ),
+             "--topics", *bag.heard_topics, "--remap", *(f"{old}:={new}" for old, new in bag.heard_topics.items()),
+             "--disable-keyboard-controls"],
         name="ros2_bag_play",
         output="screen",
         on_exit=on_exit,

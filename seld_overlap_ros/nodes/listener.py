@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -36,10 +37,10 @@ class Listener:
         self._node, self._why_dropped, self._front_end = node, why_dropped, config.front_end
         self._is_whole = cost_s is not None  # all work on a window is done in `handle`
         self._auto: AutoHop | None = None
+        self._setting = threading.Lock()  # of the hop: one that is found is not to undo one that was set meanwhile
         self.work = Work(config.front_end.window_s, lambda: node.get_clock().now().nanoseconds)
         self._handle, self._order = handle, ChannelOrder(config)
-        self._worker: Worker[tuple[Window, str]] = Worker(self._hear, self._dropped, node.crash)
-        self._input = AudioInput(
+        self._input = AudioInput(  # first, as it may refuse, and then nothing is to be left
             node,
             config.front_end,
             config.array.n_microphones,
@@ -47,10 +48,12 @@ class Listener:
             node.notices,
             self._on_window,
         )
+        self._worker: Worker[tuple[Window, str]] = Worker(self._hear, self._dropped, node.crash)
         self._watched = {
             "audio": self._input.status, "channel order": self._order.status, "windows": self.work.status
         }
         node.watched |= self._watched
+        self._watch_hop()
         node.add_post_set_parameters_callback(self._on_parameters)
 
     @property
@@ -60,32 +63,37 @@ class Listener:
 
     def took(self, cost_s: float) -> None:
         """What a window has taken through all stages [s], for a hop that is to be found."""
-        auto = self._auto
-        if auto is not None and auto.took(cost_s):
-            self._set_hop(auto.hop_s)
+        with self._setting:
+            if self._auto is not None and self._auto.took(cost_s):
+                self._set_hop(self._auto.hop_s)
 
     def close(self) -> None:
-        """Listen no more, and end the thread."""
+        """Listen no more, and end the thread: that first, as a process must not end while it is at work."""
+        self._worker.close()
         self._node.remove_post_set_parameters_callback(self._on_parameters)
         for subject in (*self._watched, "hop"):
             self._node.watched.pop(subject, None)
         self._input.close()
-        self._worker.close()
 
     def _on_parameters(self, parameters: list[Parameter]) -> None:
         for parameter in parameters:
             if parameter.name == "hop":
-                self._set_hop(self._first_hop(parameter.value))
+                with self._setting:
+                    self._set_hop(self._first_hop(parameter.value))
+                self._watch_hop()
 
     def _first_hop(self, wanted: float | str, cost_s: Callable[[], float] | None = None) -> float:
         """A hop as the parameter has it, or the first one of those that are to be found."""
         self._auto = None
-        self._node.watched.pop("hop", None)
         if wanted != AUTO:
             return float(wanted)
         self._auto = AutoHop(self._front_end, cost_s() if cost_s else None, self._node.get_logger().info)
-        self._node.watched["hop"] = self._auto.status
         return self._auto.hop_s
+
+    def _watch_hop(self) -> None:
+        self._node.watched.pop("hop", None)
+        if self._auto is not None:
+            self._node.watched["hop"] = self._auto.status
 
     def _set_hop(self, hop_s: float) -> None:
         self._input.intake.stream.set_hop(hop_s)

@@ -48,6 +48,7 @@ class RunRecorder(RunnableNode):
         self._began = time.monotonic()
         self._audio: AudioTopic | None = None
         self._last: float | None = None  # when audio or events came
+        self._clock_seen: float | None = None  # when a player was last there
         self.create_timer(LOOK_EVERY_S, self._on_look)
 
     def close(self) -> None:
@@ -71,12 +72,22 @@ class RunRecorder(RunnableNode):
     def _on_look(self) -> None:
         if self._audio is None:
             self._look_for_nodes()
-        elif self._last is not None and time.monotonic() - self._last > self._patience_s():
+        elif self._last is None:
+            self._look_for_player()
+        elif time.monotonic() - self._last > self._patience_s():
             self.done.set_result(0)
 
     def _patience_s(self) -> float:
         """How long audio and events may be silent."""
         return STALLED_S if self.count_publishers(self._audio.name) else self.value("end_after")
+
+    def _look_for_player(self) -> None:
+        """It publishes the clock. Raises ValueError if it has ended without any audio."""
+        if self.count_publishers("/clock"):
+            self._clock_seen = time.monotonic()
+        elif self._clock_seen is not None and time.monotonic() - self._clock_seen > self.value("end_after"):
+            raise ValueError(f"a bag was played, and no audio came on {self._audio.name}: is its audio in a namespace, "
+                             "or the package of its messages not installed here?")
 
     def _look_for_nodes(self) -> None:
         """Raises ValueError if they take too long."""

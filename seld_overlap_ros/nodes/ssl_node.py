@@ -42,11 +42,11 @@ class SslNode(ManagedNode):
 
     def start(self) -> None:
         self._in_flight = InFlight()
-        self._events = self.create_subscription(SoundEventArray, "events", self._on_events, STAGE_QOS)
         self._listener = Listener(
             self, self._engine.config, self._hear,
             "windows come faster than they come through all stages: set a longer hop, unless a stage is missing",
         )
+        self._events = self.create_subscription(SoundEventArray, "events", self._on_events, STAGE_QOS)
         self.get_logger().info(f"listening to {self._listener.topic_name}")
 
     def stop(self) -> None:

@@ -43,11 +43,11 @@ class WindowParts:
         node.watched["windows"] = self._work.status
 
     def close(self) -> None:
-        """Listen no more, and end the thread."""
+        """Listen no more, and end the thread: that first, as a process must not end while it is at work."""
+        self._worker.close()
         del self._node.watched["windows"]
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
-        self._worker.close()
 
     def _on_message(self, topic: str, decode: Callable, message: object) -> None:
         try:

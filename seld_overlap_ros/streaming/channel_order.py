@@ -9,7 +9,7 @@ them exchanged. What fits better that way in the mean of many looks is exchanged
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import combinations
 
 import numpy as np
@@ -18,7 +18,7 @@ from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.streaming.health import OK, WARN, Status
 
-LOOK_EVERY_S = 5.0  # a look takes 10 ms with 8 microphones
+LOOK_EVERY_S = 5.0  # a look takes 10 ms with 8 microphones, 0.2 s with 64
 LOOKS = 5  # before a verdict
 MEMORY = 20  # looks that the mean reaches back
 # Share of the power of plane waves that an exchange adds. On 500 stored mixtures two exchanged microphones added .09 in
@@ -39,9 +39,7 @@ class ChannelOrder:
         bin_hz = config.front_end.sample_rate / config.front_end.n_fft
         self._bins = np.arange(int(LOWEST_HZ / bin_hz), int(HIGHEST_HZ / bin_hz), EVERY_BIN)
         self._waves = plane_waves(np.asarray(config.array.positions), self._bins * bin_hz)
-        n_mics = config.array.n_microphones
-        self.pairs = list(combinations(range(n_mics), 2))
-        self._orders = [np.arange(n_mics), *(_exchanged(n_mics, pair) for pair in self.pairs)]
+        self.pairs = list(combinations(range(config.array.n_microphones), 2))
         self.gains = np.zeros(len(self.pairs))
         self._n_looks = 0
         self._next_s = 0.0
@@ -51,9 +49,9 @@ class ChannelOrder:
         if self._clock() < self._next_s or not np.ptp(samples, axis=1).all():
             return
         self._next_s = self._clock() + LOOK_EVERY_S
-        fits = self._fits(samples)
+        gains = self._gains(samples)
         self._n_looks += 1
-        self.gains += (fits[1:] - fits[0] - self.gains) / min(self._n_looks, MEMORY)
+        self.gains += (gains - self.gains) / min(self._n_looks, MEMORY)
 
     @property
     def exchanged(self) -> tuple[int, int] | None:
@@ -70,30 +68,39 @@ class ChannelOrder:
                           "fit no direction: check cables and channel_map", values)
         return Status("channel order", OK, "no two microphones seem exchanged", values)
 
-    def _fits(self, samples: np.ndarray) -> np.ndarray:
-        """How well the loudest moments fit a plane wave, in each order of the channels (1 + pairs,), [0, 1]."""
+    def _gains(self, samples: np.ndarray) -> np.ndarray:
+        """How much better the loudest moments fit a plane wave with each pair exchanged (pairs,), of 1."""
         spectrum = stft(samples, self._front_end)[:, self._bins]  # (M, F, T)
         size = np.abs(spectrum)
         moments = size.sum(axis=(0, 1))[: size.shape[-1] // MOMENT * MOMENT].reshape(-1, MOMENT).sum(axis=1)
         phase = spectrum / np.maximum(size, np.finfo(np.float32).tiny)
-        fits = np.zeros(len(self._orders))
+        gain = np.zeros(len(self.pairs))
         for moment in np.argsort(moments)[-N_MOMENTS:]:
             heard = phase[..., moment * MOMENT : (moment + 1) * MOMENT].swapaxes(0, 1)  # (F, M, MOMENT)
             cross = heard @ heard.conj().swapaxes(1, 2) / heard[0].size  # (F, M, M)
-            ordered = np.stack([cross[:, order][:, :, order].ravel() for order in self._orders], axis=1)
-            fits += (self._waves @ ordered).real.max(axis=0)
-        return fits / (N_MOMENTS * len(self._bins) * samples.shape[0])
+            fits, exchanged = zip(*exchanges(self._waves, cross), strict=True)
+            gain += np.max(exchanged, axis=0)[tuple(zip(*self.pairs, strict=True))] - max(fits)
+        return gain / (N_MOMENTS * len(self._bins) * samples.shape[0])
+
+
+def exchanges(waves: np.ndarray, cross: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+    """How well each plane wave (A, F, M) fits cross spectra C (F, M, M): w^H C w, and with each exchange (M, M).
+
+    With i and j exchanged, the wave is w + d, where d has w_j - w_i at i and the opposite at j. So only
+    2 Re(d^H C w) + d^H C d is to be added, which takes M^2 numbers; every order by itself takes M^4.
+    """
+    power = np.einsum("fmm->fm", cross).real
+    apart = power[:, :, None] + power[:, None] - 2 * cross.real  # (F, M, M)
+    for wave in waves:
+        seen = (cross @ wave[:, :, None])[..., 0]  # (F, M)
+        between = (wave.conj().T @ seen).real  # (M, M)
+        own = between.diagonal()
+        further = np.einsum("fmn,fmn->mn", np.abs(wave[:, :, None] - wave[:, None]) ** 2, apart)
+        yield own.sum(), own.sum() + 2 * (between + between.T - own[:, None] - own) + further
 
 
 def plane_waves(positions: np.ndarray, hz: np.ndarray) -> np.ndarray:
-    """Cross spectra, conjugate, that plane waves from all around give: positions (M, 3) [m] -> (N_ANGLES, F M M)."""
+    """Phases at which plane waves from all around come: positions (M, 3) [m], hz (F,) -> (N_ANGLES, F, M)."""
     angles = np.arange(N_ANGLES) * (2 * np.pi / N_ANGLES)
     ahead = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ positions[:, :2].T / SPEED_OF_SOUND  # (A, M) [s]
-    phase = np.exp(2j * np.pi * hz[:, None] * ahead[:, None])  # (A, F, M)
-    return (phase.conj()[..., :, None] * phase[..., None, :]).reshape(N_ANGLES, -1).astype(np.complex64)
-
-
-def _exchanged(n_mics: int, pair: tuple[int, int]) -> np.ndarray:
-    order = np.arange(n_mics)
-    order[list(pair)] = pair[::-1]
-    return order
+    return np.exp(2j * np.pi * hz[:, None] * ahead[:, None]).astype(np.complex64)

@@ -84,6 +84,13 @@ def test_one_file_of_a_bag_will_do(bag, samples):
     np.testing.assert_array_equal(read_bag(file).samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
 
 
+def test_topics_are_known_by_what_a_node_without_a_namespace_calls_them(bag, tmp_path):
+    assert read_bag(bag).heard_topics == {"/audio_stamped": "/audio_stamped", "/audio_info": "/audio_info"}
+    moved = rewrite(bag, tmp_path / "moved", lambda topic, message, ns: (f"/robot/head{topic}", message, ns))
+    assert read_bag(moved).heard_topics == {
+        "/robot/head/audio_stamped": "/audio_stamped", "/robot/head/audio_info": "/audio_info"}
+
+
 def test_topics_in_a_namespace_are_found_and_separated_audio_is_not_taken_for_the_array(bag, tmp_path, samples):
     def change(topic, message, ns):
         moved = [(f"/robot/head{topic}", message, ns)]

@@ -1,5 +1,8 @@
 """What a graph said of a bag, recorded: as the library gives it, how late, and where it differs from offline."""
 
+import os
+import signal
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +14,10 @@ from seld_overlap_ros.bags.runs import TYPES, RunWriter, read_run
 from seld_overlap_ros.bags.scenes import BagScene
 from seld_overlap_ros.bags.storage import BagError
 from seld_overlap_ros.bags.writing import START_NS, write_bag
+from seld_overlap_ros.evaluation import live as live_module
 from seld_overlap_ros.evaluation.events import Event
-from seld_overlap_ros.evaluation.live import differences, heard_live, judge
-from seld_overlap_ros.evaluation.replay import Heard, Look
+from seld_overlap_ros.evaluation.live import Stage, differences, heard_live, judge, play
+from seld_overlap_ros.evaluation.replay import Heard, Look, Settings
 from seld_overlap_ros.messages import SECOND
 from seld_overlap_ros.streaming.pcm import AudioFormat
 
@@ -154,6 +158,32 @@ def test_a_message_that_cannot_be_read_is_left_out_and_noted(bag, tmp_path):
     run = read_run(tmp_path / "run")
     assert not run.windows and len(run.audio) == 1
     assert len(run.notes) == 1 and run.notes[0].startswith("a message on /events of run is left out: ")
+
+
+@pytest.fixture
+def played(bag, tmp_path, monkeypatch):
+    """Plays a bag to processes that are no nodes: name -> Python of it."""
+    monkeypatch.setattr(live_module, "NEEDED", ())
+
+    def play_to(say=lambda line: None, **codes):
+        monkeypatch.setattr(live_module, "command", lambda process: [
+            sys.executable, "-c", codes.get(process.node.name, "import time; time.sleep(600)")])
+        return play(bag.path, "overlap", Stage("full", 1.0, "auto"), Settings(), tmp_path, say)
+
+    return play_to
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_whole_evaluation_and_not_one_bag_of_it(played, number):
+    with pytest.raises(KeyboardInterrupt):
+        played(lambda line: os.kill(os.getpid(), number), bag_player="print('playing', flush=True)")
+
+
+def test_a_player_that_crashes_does_not_play_again_into_the_same_run(played):
+    said = []
+    with pytest.raises(ValueError, match="bag could not be played to .*bag_player ended with exit code 2"):
+        played(said.append, bag_player="print('playing', flush=True); raise SystemExit(2)")
+    assert said.count("[bag_player] playing") == 1
 
 
 def test_what_is_no_run_is_refused(bag, tmp_path):

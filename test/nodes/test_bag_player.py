@@ -46,6 +46,7 @@ def ear():
     rclpy.init(context=context)
     node = rclpy.create_node("ear", context=context)
     node.chunks, node.infos, node.times, node.hears, node.heard, node.ahead = [], [], [], False, 0, []
+    node.came = []  # when each chunk did [s]
     events = node.create_publisher(SoundEventArray, "events", 10)
 
     def answer(stamp_ns):
@@ -54,6 +55,7 @@ def ear():
 
     def on_audio(message):
         node.chunks.append(message)
+        node.came.append(time.monotonic())
         n = len(node.chunks)
         node.ahead.append(n - 10 - 5 * node.heard)  # chunks beyond the window that is to be heard next
         if node.hears and n >= 10 and n % 5 == 0:
@@ -99,8 +101,11 @@ def test_in_step_no_window_is_sent_before_the_one_before_has_been_heard(bag, ear
 def test_in_step_with_a_graph_that_says_nothing_it_says_so_and_plays_on(bag, ear, monkeypatch, capfd):
     monkeypatch.setattr(bag_player, "PATIENCE_S", 1.0)
     assert run(bag_player, bag=bag, rate=0.0, window=1.0, hop=0.5, listeners=1) == 0
-    assert "no events within 1 s: playing on without waiting for any" in capfd.readouterr().err
+    assert "no events within 1 s: playing on in real time" in capfd.readouterr().err
     assert len(ear.chunks) == N_CHUNKS and max(ear.ahead) == N_CHUNKS - 10
+    waited = int(np.argmax(np.diff(ear.came)))  # number of the chunk before the silence
+    rest = N_CHUNKS - 1 - waited
+    assert rest > 10 and ear.came[-1] - ear.came[waited + 1] > 0.1 * (rest - 2)
 
 
 def test_what_is_no_bag_ends_in_a_sentence(tmp_path, capfd):
@@ -134,6 +139,13 @@ def test_a_recorder_asks_again_where_no_answer_comes(ear, tmp_path, monkeypatch)
 def ready(answer):
     answer.current_state.id = State.PRIMARY_STATE_ACTIVE
     return answer
+
+
+def test_a_recorder_to_which_a_player_played_no_audio_ends_in_a_sentence(ear, tmp_path, capfd):
+    clock = ear.create_publisher(Clock, "/clock", 1)
+    threading.Timer(3.0, ear.destroy_publisher, [clock]).start()
+    assert run(run_recorder, folder=tmp_path / "run", end_after=0.5) == 1
+    assert "a bag was played, and no audio came on /audio_stamped: is its audio in" in capfd.readouterr().err
 
 
 def test_a_recorder_writes_over_nothing(bag, capfd):

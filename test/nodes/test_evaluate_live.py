@@ -7,10 +7,12 @@ import sys
 
 import pytest
 import soundfile
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from typer.testing import CliRunner
 
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
+from seld_overlap_ros.bags.definitions import type_store  # noqa: E402
 from seld_overlap_ros.cli import app  # noqa: E402
 from seld_overlap_ros.streaming.sources import find_scene  # noqa: E402
 
@@ -20,6 +22,7 @@ PLAYER = """\
 #!/bin/sh
 # In place of rosbag2's player, whose options are: bag play BAG --rate RATE ...
 [ "$1 $2 $4" = "bag play --rate" ] || exit 3
+echo "$*" > {said}
 exec {python} -m seld_overlap_ros.nodes.bag_player --ros-args -p bag:="$3" -p rate:="$5"
 """
 
@@ -34,6 +37,18 @@ def bag(tmp_path_factory):
     made = CliRunner().invoke(app, ["bag", "make", str(folder / "scene.flac"), str(folder / "bag")])
     assert made.exit_code == 0, made.output
     return folder / "bag"
+
+
+@pytest.fixture
+def bag_of_a_robot(bag, tmp_path):
+    """The same in a namespace."""
+    with Reader(bag) as reader, Writer(tmp_path / "robot", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        made = {one.topic: writer.add_connection(f"/robot{one.topic}", one.msgtype,
+                                                 typestore=type_store(reader.connections))
+                for one in reader.connections}
+        for connection, ns, raw in reader.messages():
+            writer.write(made[connection.topic], ns, raw)
+    return tmp_path / "robot"
 
 
 def same(result: dict) -> None:
@@ -65,15 +80,17 @@ def test_a_graph_that_cannot_hear_the_bag_is_told_in_a_sentence(bag, tmp_path, c
 
 
 @pytest.mark.parametrize("starter", ["launch"], indirect=True)
-def test_the_launch_file_plays_records_and_scores(starter, bag, tmp_path, monkeypatch):
-    """With a stand-in for rosbag2's player."""
+def test_the_launch_file_plays_records_and_scores(starter, bag_of_a_robot, tmp_path, monkeypatch):
+    """With a stand-in for rosbag2's player, to which the audio is told out of its namespace."""
     pytest.importorskip("launch_ros", reason="ROS's launch and launch_ros are not here")
     player = tmp_path / "bin" / "ros2"
     player.parent.mkdir()
-    player.write_text(PLAYER.format(python=sys.executable))
+    player.write_text(PLAYER.format(python=sys.executable, said=tmp_path / "said"))
     player.chmod(0o755)
     monkeypatch.setenv("PATH", f"{player.parent}{os.pathsep}{os.environ['PATH']}")
-    line = [*starter("replay"), f"bag:={bag}", "hop:=0.5", "rate:=0.0", f"folder:={tmp_path / 'replay'}"]
+    line = [*starter("replay"), f"bag:={bag_of_a_robot}", "hop:=0.5", "rate:=0.0", f"folder:={tmp_path / 'replay'}"]
     ended = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S)
     assert "as offline" in ended.stdout and "Traceback" not in ended.stdout, ended.stdout
     same(json.loads((tmp_path / "replay" / "evaluation.json").read_text()))
+    assert ("--topics /robot/audio_stamped /robot/audio_info --remap /robot/audio_stamped:=/audio_stamped "
+            "/robot/audio_info:=/audio_info --") in (tmp_path / "said").read_text()

@@ -1,5 +1,6 @@
 """The lifecycle of the nodes: brought up and down from outside, and what a model cannot be loaded for is answered."""
 
+import threading
 import weakref
 
 import pytest
@@ -8,6 +9,7 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from node_stand import NODES  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra, SoundEventArray  # noqa: E402
 
 from seld_overlap_ros.nodes import convert, sss_node  # noqa: E402
@@ -66,6 +68,46 @@ def test_a_shutdown_ends_the_node_and_frees_its_engine(open_stand, model):
     stand.wait(stand.managed.done.done)
     assert stand.managed.done.result() == 0
     assert engine() is None
+
+
+@pytest.mark.parametrize("name", ["full_node", "ssl_node"])
+def test_a_refused_start_leaves_nothing_behind(open_stand, model, name):
+    stand = open_stand(name, autostart="false", model=str(model), channel_map="0,0", hop="auto")
+    for _ in range(2):
+        answer = stand.enable(True)
+        assert not answer.success and "channel_map" in answer.message
+        assert not stand.topics() and not workers() and not stand.managed.watched
+
+
+@pytest.mark.parametrize(("name", "part"), [("full_node", "_listener"), ("sss_node", "_parts")])
+def test_the_thread_ends_whatever_else_fails_at_the_end(open_stand, model, monkeypatch, name, part):
+    stand = open_stand(name, model=str(model))
+    assert len(workers()) == 1
+    with monkeypatch.context() as broken:
+        broken.setattr(getattr(stand.managed, part), "_node", None)
+        with pytest.raises(AttributeError):
+            getattr(stand.managed, part).close()
+    assert not workers()
+
+
+def workers():
+    return [thread for thread in threading.enumerate() if thread.name == "worker"]
+
+
+def test_a_hop_that_is_found_does_not_undo_one_that_is_set_meanwhile(open_stand, model):
+    stand = open_stand("full_node", model=str(model), hop="auto")
+    listener = stand.managed._listener
+    user = threading.Thread(target=lambda: stand.managed.set_parameters([Parameter("hop", value=1.024)]))
+
+    def took(cost_s):
+        user.start()
+        user.join(1.0)  # as far as it gets
+        return True
+
+    listener._auto.took = took
+    listener.took(0.1)
+    user.join()
+    assert listener._input.intake.stream.hop_samples == 16384
 
 
 @pytest.mark.parametrize("name", ["full_node", "ssl_node", "sss_node"])

@@ -1,9 +1,13 @@
 """The benchmark measures everything that it promises, its floor counts what torch counts, and its page follows."""
 
+import contextlib
 import copy
 import importlib.util
 import json
 import math
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,6 +28,7 @@ from seld_overlap_ros.speed.page import claims, write_page
 from seld_overlap_ros.speed.steady import four_microphones, save_steady, scene_windows, threshold_for
 from seld_overlap_ros.speed.timing import in_turn, load_warnings, quartiles
 
+LIMIT_S = 20.0
 SMALL = SystemConfig(LABELS, width=1 / 32)
 ENDURE = {  # what tools/endure.py reports, as far as it is read
     "real_time_factor": {"full_node: windows": "0.312", "ssl_node: windows": "unknown"},
@@ -158,6 +163,21 @@ def test_the_crnn_is_a_picture_of_the_window(tmp_path):
     later = np.roll(four_microphones()[:1], 3, axis=-1)
     lags = crnn_features(np.concatenate([four_microphones()[:1], later, later, later]), 16000)[4]  # of the first pair
     assert np.median(lags.argmax(axis=-1)) == 32 - 3
+
+
+def test_a_busy_neighbour_ends_with_a_bench_that_is_killed():
+    code = """
+import os, signal
+from seld_overlap_ros.speed.timing import Neighbour
+Neighbour().beside(lambda: os.kill(os.getpid(), signal.SIGKILL))
+"""
+    bench = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        bench.communicate(timeout=LIMIT_S)  # the neighbour holds its output open, too
+        assert bench.returncode == -signal.SIGKILL
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(bench.pid, signal.SIGKILL)
 
 
 def test_all_works_come_first_in_turn():

@@ -1,10 +1,12 @@
 """Exchanged microphones are found, and right ones left alone: plane waves with known delays."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from seld_overlap_ros.config import SystemConfig
-from seld_overlap_ros.streaming.channel_order import LOOK_EVERY_S, LOOKS, ChannelOrder
+from seld_overlap_ros.config import MicrophoneArray, SystemConfig
+from seld_overlap_ros.streaming.channel_order import LOOK_EVERY_S, LOOKS, ChannelOrder, exchanges
 from seld_overlap_ros.streaming.health import OK, WARN
 
 CONFIG = SystemConfig(labels=("a",))
@@ -43,6 +45,31 @@ def test_two_exchanged_microphones_are_named(pair):
 @pytest.mark.parametrize("noise", [0.01, 0.1, 10.0])  # up to noise of the microphones' own alone
 def test_right_ones_are_left_alone(noise):
     assert listen(np.arange(8), noise=noise).status().level == OK
+
+
+def test_a_wave_with_two_exchanged_fits_as_with_the_channels_exchanged():
+    rng = np.random.default_rng(2)
+    wave = np.exp(1j * rng.uniform(0, 6, (3, 5)))
+    heard = rng.normal(size=(3, 5, 4)) + 1j * rng.normal(size=(3, 5, 4))
+    [(fit, exchanged)] = exchanges(wave[None], heard @ heard.conj().swapaxes(1, 2))
+    assert fit == pytest.approx((np.abs(np.einsum("fm,fmt->ft", wave.conj(), heard)) ** 2).sum())
+    for i in range(5):
+        for j in range(5):
+            order = np.arange(5)
+            order[[i, j]] = j, i
+            power = np.abs(np.einsum("fm,fmt->ft", wave.conj(), heard[:, order])) ** 2
+            assert exchanged[i, j] == pytest.approx(power.sum())
+
+
+def test_many_microphones_take_little_memory():
+    config = SystemConfig(labels=("a",), array=MicrophoneArray.circular(64))
+    window = np.random.default_rng(0).normal(0, 0.1, (64, N)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        ChannelOrder(config).hear(window)
+        assert tracemalloc.get_traced_memory()[1] < 10 * window.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_there_is_no_verdict_before_some_looks():
