@@ -187,7 +187,7 @@ def _length_ns(n_bytes: int, described: Description) -> int:
 
 
 class Bag:
-    """A bag that was opened. Its files are read anew each time it is listened to.
+    """A bag that was opened. Its files are read anew each time it is listened to; the stems are kept.
 
     Time 0 of the scene is the first sample. Where the stamps jump, the scene's clock does not: what follows goes on at
     once. Stamps that come twice, after a clock was set back, are not told apart.
@@ -200,6 +200,7 @@ class Bag:
         self.n_chunks = len(survey.chunks)  # messages of audio
         self.described = survey.described  # what AudioInfo tells, unchecked; None: the messages say it, or nothing does
         self._storage, self._topics = storage, topics
+        self._stems: dict[int, dict[int, Track]] = {}  # rate -> what `stems` gives
         self._stretches = _stretches(survey)
         # of the stamps of a node, which count from 0 where the audio has none
         self.shift_ns = 0 if survey.stamped else self._stretches[0].start_ns
@@ -237,6 +238,11 @@ class Bag:
 
     def stems(self, sample_rate: int) -> dict[int, Track]:
         """Each true sound alone as microphone 0 hears it, by its id, on the scene's clock; {} where there are none."""
+        if sample_rate not in self._stems:
+            self._stems[sample_rate] = self._read_stems(sample_rate)
+        return self._stems[sample_rate]
+
+    def _read_stems(self, sample_rate: int) -> dict[int, Track]:
         topic, found = self._topics.stems, Recording()
         for _, _, raw in self._storage.messages([topic] if topic else []):
             try:

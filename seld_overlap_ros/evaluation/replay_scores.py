@@ -21,7 +21,6 @@ from seld_overlap_ros.bags.reading import Bag
 from seld_overlap_ros.config import FrontEnd, uniform_azimuths
 from seld_overlap_ros.evaluation.events import Event, wrap
 from seld_overlap_ros.evaluation.matching import Matching, match
-from seld_overlap_ros.evaluation.recording import Track
 from seld_overlap_ros.evaluation.replay import Heard, Settings
 from seld_overlap_ros.evaluation.replay_budget import budget, shares
 from seld_overlap_ros.evaluation.replay_separation import capi_sdri_of_clips, si_sdr_gains
@@ -77,9 +76,8 @@ def score(bags: Sequence[Bag], heard: Mapping[str, Sequence[Heard]], settings: S
     reasons = [_why_not(bag, {name: of_system[n] for name, of_system in heard.items()}) for n, bag in enumerate(bags)]
     of_bags = {name: [] for name in heard}
     for n, (bag, reason) in enumerate(zip(bags, reasons, strict=True)):
-        stems = {}  # rate -> what the bag has
         for name, of_system in heard.items():
-            of_bags[name].append(None if reason else _scored(bag, of_system[n], systems.get(name), stems))
+            of_bags[name].append(None if reason else _scored(bag, of_system[n], systems.get(name)))
     scored = {name: [one for one in of_system if one] for name, of_system in of_bags.items()}
     return plain({
         "settings": asdict(settings),
@@ -92,11 +90,9 @@ def score(bags: Sequence[Bag], heard: Mapping[str, Sequence[Heard]], settings: S
     })
 
 
-def _scored(bag: Bag, heard: Heard, engine: Engine | None, stems: dict[int, dict[int, Track]]) -> Scored:
+def _scored(bag: Bag, heard: Heard, engine: Engine | None) -> Scored:
     matching, mixture = match(bag.events, heard.events), heard.mixture
-    if mixture and mixture.sample_rate not in stems:
-        stems[mixture.sample_rate] = bag.stems(mixture.sample_rate)
-    alone = stems[mixture.sample_rate] if mixture else {}
+    alone = bag.stems(mixture.sample_rate) if mixture else {}
     lost = budget(matching, heard.looks, alone, engine) if engine and heard.looks else None
     if not alone:
         return Scored(bag, heard, matching, lost=lost)

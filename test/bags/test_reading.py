@@ -190,6 +190,14 @@ def test_a_clock_that_jumps_leaves_the_scene_where_it_was(scene, stems, tmp_path
     assert [event.onset_s for event in found.events] == pytest.approx([0.5, 1.5], abs=0.01)
 
 
+def test_stems_are_read_once_for_all_who_ask(scene, stems, tmp_path):
+    write_bag(tmp_path / "bag", from_scene(scene))
+    found = read_bag(tmp_path / "bag")
+    first = found.stems(RATE)
+    shutil.rmtree(tmp_path / "bag")
+    assert first.keys() == stems.keys() and found.stems(RATE) is first
+
+
 def test_a_bag_whose_recorder_was_killed_has_no_metadata_and_is_read(bag, samples):
     (bag / "metadata.yaml").unlink()
     found = read_bag(bag)
