@@ -7,6 +7,10 @@ In memory the channels lie innermost and the frames outermost, so that frames ar
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from seld_overlap_ros.config import FrontEnd
@@ -37,14 +41,15 @@ def analyse(samples: np.ndarray, front_end: FrontEnd) -> tuple[np.ndarray, np.nd
     n_frames = samples.shape[1] // front_end.hop - 1
     features = np.empty((n_frames, front_end.n_bins, 2 * len(samples) - 1), np.float32)
     phase = np.empty(features.shape[:2], np.complex64)
-    _analyse(samples, front_end, features, phase)
+    _analyse(samples, front_end, features, phase, map)
     return np.transpose(features), np.transpose(phase)
 
 
 class Analyser:
     """`analyse` for windows that follow each other: of one that holds frames of that before, only its others are new.
 
-    What it hands out is good until the next call, and what it is given must stay as it is so long.
+    What it hands out is good until the next call, and what it is given must stay as it is so long. Many new frames, as
+    of a first window, it shares among the cores.
     """
 
     def __init__(self, front_end: FrontEnd, n_microphones: int) -> None:
@@ -54,6 +59,7 @@ class Analyser:
         self._phase = np.empty(self._features.shape[:2], np.complex64)
         self._end = 0  # row after the newest frame
         self._before = np.empty((n_microphones, 0), np.float32)  # the last window
+        self._threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # which begin when they are needed
 
     def __call__(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Window (M, window_samples) -> what `analyse` gives for it."""
@@ -65,7 +71,8 @@ class Analyser:
                 rows[:n_kept] = rows[self._end - n_kept : self._end]
             self._end = n_kept
         new = slice(self._end, self._end + n_new)
-        _analyse(samples[:, (n_frames - n_new) * hop :], self._front_end, self._features[new], self._phase[new])
+        each = map if n_new <= BLOCK else self._threads.map
+        _analyse(samples[:, (n_frames - n_new) * hop :], self._front_end, self._features[new], self._phase[new], each)
         self._end += n_new
         self._before = samples
         window = slice(self._end - n_frames, self._end)
@@ -89,12 +96,17 @@ def n_new_frames(before: np.ndarray, samples: np.ndarray, hop: int) -> int:
     return n_frames
 
 
-def _analyse(samples: np.ndarray, front_end: FrontEnd, features: np.ndarray, phase: np.ndarray) -> None:
-    """Samples (M, (n + 1) hop) into features (n, F, 2M-1) and phase (n, F)."""
-    for first in range(0, len(features), BLOCK):
+def _analyse(
+    samples: np.ndarray, front_end: FrontEnd, features: np.ndarray, phase: np.ndarray, each: Callable[..., Iterable]
+) -> None:
+    """Samples (M, (n + 1) hop) into features (n, F, 2M-1) and phase (n, F); `each` is map, or does as map does."""
+
+    def analyse_block(first: int) -> None:
         end = min(first + BLOCK, len(features))
         spectrum = spectra(samples[:, first * front_end.hop : (end + 1) * front_end.hop], front_end)  # (M, n, F)
         _features_of(spectrum, features[first:end], phase[first:end])
+
+    list(each(analyse_block, range(0, len(features), BLOCK)))
 
 
 def _features_of(spectrum: np.ndarray, features: np.ndarray, phase: np.ndarray) -> None:

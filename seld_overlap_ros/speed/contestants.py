@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from seld_overlap_ros.dsp.features import analyse, resynthesise
+from seld_overlap_ros.dsp.features import Analyser, analyse, resynthesise
 from seld_overlap_ros.evaluation.classical import Classical
 from seld_overlap_ros.hearing import Hearing, join, localize, separate
 from seld_overlap_ros.memory import keep_freed_memory
@@ -66,6 +66,11 @@ class Default:
         hearing, windows = self._following  # which no other work comes between
         hearing(next(windows))
 
+    @cached_property
+    def _analyse(self) -> Analyser:
+        config = self._hearing(SHIPPED).config
+        return Analyser(config.front_end, config.array.n_microphones)
+
     def stage(self, stage: str) -> None:
         """One stage of a window, of one query."""
         self._stages()[stage]()
@@ -106,7 +111,7 @@ class Default:
         separations = [separate(engine, features, activity, n) for n in range(engine.config.n_sss)]
         log_mag = separate(engine, features, activity).log_mag
         return {
-            "features": lambda: analyse(samples, front_end),
+            "features": lambda: self._analyse(next(self._windows(SHIPPED))),
             "ssl": lambda: localize(engine, features, threshold_for(1)),
             "sss": lambda: separate(engine, features, activity),
             "gate": lambda: join(separations),

@@ -105,6 +105,7 @@ def window(bench: Bench) -> dict:
     works = {f"{name} {who}": partial(getattr(bench, who).time, *question) for name, question in asked.items()
              for who in ("default", "eager")}
     works["following"] = partial(bench.default.time, "following")
+    works |= {f"first {who}": partial(getattr(bench, who).first, "window", SHIPPED, 1) for who in ("default", "eager")}
     engine, precision = bench.default.ask("engine")
     for product in ("f32", "bf16" if precision == "f32" else precision):
         works[f"product {product}"] = partial(eager.time, "product", product, effort.matrix)
@@ -118,6 +119,7 @@ def window(bench: Bench) -> dict:
             own["over_floor"] = quartiles(1e3 * times[f"{stage} default"] / floor["stages"][stage]["ms"])
         stages[stage] = flat(own)
     whole = {**both(times, "window"), "over_floor": quartiles(1e3 * times["window default"] / floor["window_ms"])}
+    whole |= {f"first_{name}": value for name, value in both(times, "first").items()}
     following = {"default_ms": quartiles(1e3 * times["following"]),
                  "speedup_vs_eager": quartiles(times["window eager"] / times["following"]),
                  "over_floor": quartiles(1e3 * times["following"] / floor["following_ms"])}

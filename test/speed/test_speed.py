@@ -68,7 +68,7 @@ def numbers(found: object) -> list[float]:
 
 def test_a_quick_run_measures_all_that_is_promised(results):
     for section, names in {
-        "window": ("eager_ms", "default_ms", "speedup_vs_eager", "over_floor", "busy_core_factor"),
+        "window": ("eager_ms", "default_ms", "speedup_vs_eager", "over_floor", "busy_core_factor", "first_default_ms"),
         "following": ("default_ms", "speedup_vs_eager", "over_floor"),
         "queries": ("three_over_one", "power", "ms_each"), "graph": ("rtf", "latency_p95_ms", "drops"),
         "floor": ("window_ms", "gmac_a_second", "gb_a_second"), "training": ("fed_over_bare", "samples_a_second"),
