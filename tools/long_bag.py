@@ -22,11 +22,12 @@ from seld_overlap_ros.evaluation.recording import Track  # noqa: E402
 from seld_overlap_ros.streaming.sources import find_scene  # noqa: E402
 
 
-def repeated(scene: BagScene, times: int) -> BagScene:
-    """The same audio so many times over."""
+def repeated(scene: BagScene, least_s: float) -> BagScene:
+    """The same audio over and over, for at least so long."""
     chunks = list(scene.chunks)
     n_samples, n_events = sum(map(len, chunks)), len(scene.events)
     length_s = n_samples / scene.audio.sample_rate
+    times = math.ceil(least_s / length_s)
     rounds = [(number, event) for number in range(times) for event in scene.events]
     events = tuple(replace(event, id=event.id + number * n_events, onset_s=event.onset_s + number * length_s)
                    for number, event in rounds)
@@ -43,9 +44,7 @@ def later(stem: Track, n_samples: int) -> Track:
 
 def main(out: Path, minutes: float = 10.0) -> None:
     """See above."""
-    scene = from_scene(find_scene("demo"))
-    once_s = sum(map(len, from_scene(find_scene("demo")).chunks)) / scene.audio.sample_rate
-    scene = repeated(scene, math.ceil(60 * minutes / once_s))
+    scene = repeated(from_scene(find_scene("demo")), 60 * minutes)
     write_bag(out, scene, "mcap")
     print(f"{out}: {scene.title}; {len(scene.events)} true sounds")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from seld_overlap_ros.config import FrontEnd, MicrophoneArray, SystemConfig
 
-SOUND_SPEED = 343.0  # [m/s]
+SOUND_SPEED = 343.0  # [m/s], as pyroomacoustics
 LEAST_SPREAD = 0.02  # of the beam's power over the azimuths: where a small array hears less, below 200 Hz, it is noise
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from scipy import fft
 
 from seld_overlap_ros.config import MicrophoneArray
+from seld_overlap_ros.dsp.steering import SOUND_SPEED
 from seld_overlap_ros.simulation.rooms import scene_rng
 
-SPEED_OF_SOUND = 343.0  # [m/s], as pyroomacoustics
 CROSSFADE_S = 0.25
 TRACK_S = 30.0
 
@@ -64,7 +64,7 @@ def diffuse_coherence(array: MicrophoneArray, frequency: np.ndarray) -> np.ndarr
     """Coherence (len(frequency), M, M) of a spherically isotropic field: sinc(2 f d / c) at distance d."""
     positions = np.array(array.positions)
     distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)  # (M, M)
-    return np.sinc(2 * frequency[:, None, None] * distance / SPEED_OF_SOUND)
+    return np.sinc(2 * frequency[:, None, None] * distance / SOUND_SPEED)
 
 
 @lru_cache(maxsize=4)

@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.dsp.steering import hertz, plane_waves
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.streaming.health import OK, WARN, Status
 
@@ -28,7 +29,6 @@ N_ANGLES = 48
 LOWEST_HZ, HIGHEST_HZ, EVERY_BIN = 600.0, 4400.0, 3  # below, all microphones hear the same
 MOMENT = 16  # frames
 N_MOMENTS = 4
-SPEED_OF_SOUND = 343.0  # [m/s]
 
 
 class ChannelOrder:
@@ -36,9 +36,11 @@ class ChannelOrder:
 
     def __init__(self, config: SystemConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self._front_end, self._clock = config.front_end, clock
-        bin_hz = config.front_end.sample_rate / config.front_end.n_fft
+        bin_hz = hertz(config.front_end)[1]
         self._bins = np.arange(int(LOWEST_HZ / bin_hz), int(HIGHEST_HZ / bin_hz), EVERY_BIN)
-        self._waves = plane_waves(np.asarray(config.array.positions), self._bins * bin_hz)
+        around = np.arange(N_ANGLES) * (2 * np.pi / N_ANGLES)
+        waves = plane_waves(self._front_end, config.array, around)[self._bins]  # (F, M, A)
+        self._waves = np.moveaxis(waves, 2, 0).astype(np.complex64)
         self.pairs = list(combinations(range(config.array.n_microphones), 2))
         self.gains = np.zeros(len(self.pairs))
         self._n_looks = 0
@@ -97,10 +99,3 @@ def exchanges(waves: np.ndarray, cross: np.ndarray) -> Iterator[tuple[float, np.
         own = between.diagonal()
         further = np.einsum("fmn,fmn->mn", np.abs(wave[:, :, None] - wave[:, None]) ** 2, apart)
         yield own.sum(), own.sum() + 2 * (between + between.T - own[:, None] - own) + further
-
-
-def plane_waves(positions: np.ndarray, hz: np.ndarray) -> np.ndarray:
-    """Phases at which plane waves from all around come: positions (M, 3) [m], hz (F,) -> (N_ANGLES, F, M)."""
-    angles = np.arange(N_ANGLES) * (2 * np.pi / N_ANGLES)
-    ahead = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ positions[:, :2].T / SPEED_OF_SOUND  # (A, M) [s]
-    return np.exp(2j * np.pi * hz[:, None] * ahead[:, None]).astype(np.complex64)
