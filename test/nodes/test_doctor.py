@@ -218,8 +218,8 @@ def test_a_stage_that_is_missing_is_said(start, model):
 
 
 def test_overload_is_said_with_a_hop_that_would_do(start, source):
-    """The hop is far less than what the shipped model takes for a window on any machine of today."""
-    start("full", hop="0.05", direction_threshold="0.0")
+    """The hop is far less than what torch takes for a window with eight sounds on any machine of today."""
+    start("full", hop="0.05", direction_threshold="0.0", engine="torch")
     source.play()
     windows = doctor_says("as they come faster than they are worked on: set a longer hop of").statuses[
         "/full_node"]["windows"]
