@@ -167,17 +167,21 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
            folder: DataFolder = Path("data"),
            mixtures: Annotated[Path, typer.Option(help="Stored mixtures, val and test.")] = Path("data/mixtures"),
            limit: Limit = None, engine: EngineName = AUTO,
+           earlier: Annotated[Optional[Path], typer.Option(
+               help="A results.json whose trainings are kept beside those that are evaluated now.")] = None,
            out: Annotated[Path, typer.Option(help="Folder for results.json, results.md and its pictures.")] = Path(
                "data/table1")) -> None:
     """Evaluate the paper's four systems, and any beside them; started again, it goes on where it was."""
-    from seld_overlap_ros.evaluation.results_page import write_results
-    from seld_overlap_ros.evaluation.table1 import find_runs, load_exam
+    from seld_overlap_ros.evaluation.results_page import read_results, write_results
+    from seld_overlap_ros.evaluation.table1 import find_runs, load_exam, with_earlier
     from seld_overlap_ros.evaluation.table1 import table1 as evaluate_all
     from seld_overlap_ros.memory import keep_freed_memory
 
     keep_freed_memory()
     found, exam = find_runs(runs or [], model or []), load_exam(mixtures, folder / "rooms" / "test", limit)
-    write_results(evaluate_all(found, exam, folder / "table1" / "outcomes", engine, bar), out)
+    before = read_results(earlier) if earlier else None
+    results = evaluate_all(found, exam, folder / "table1" / "outcomes", engine, bar)
+    write_results(with_earlier(results, before) if before else results, out)
     typer.echo((out / "results.md").read_text(encoding="utf-8"))
 
 

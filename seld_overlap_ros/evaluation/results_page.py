@@ -40,15 +40,30 @@ def write_page(folder: Path) -> None:
     Raises FileNotFoundError or ValueError that says what to do where there is no such file, or another.
     """
     path, page = folder / "results.json", folder / "results.md"
-    if not path.is_file():
-        raise FileNotFoundError(f"no results.json in {folder}: `{COMMAND} --out {folder}` writes it")
+    results = read_results(path)
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
         pictures = draw_all(results, folder / "results")
         text = page_text(results, pictures, by_hand(page))
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not what `{COMMAND}` writes ({error!r}): let it write the file anew") from error
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise _strange(path, error) from error
     page.write_text(text, encoding="utf-8")
+
+
+def read_results(path: Path) -> dict:
+    """What `table1` wrote. Raises FileNotFoundError or ValueError that says what to do if it is not there, or other."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path.name} in {path.parent}: `{COMMAND} --out {path.parent}` writes it")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        results["seeds"][results["best"]["index"]]["systems"][results["best"]["system"]]["n_per_1000"]
+        results["mixtures"]
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise _strange(path, error) from error
+    return results
+
+
+def _strange(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} is not what `{COMMAND}` writes ({error!r}): let it write the file anew")
 
 
 def by_hand(page: Path) -> str:

@@ -5,6 +5,8 @@ Shares lie in [0, 1]; SI-SDR and SDR improvements are in dB. A run is one traini
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,24 +68,32 @@ class Grade:
 
 
 def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
-    """A run for each folder of `SYSTEM.model.safetensors`, and one of the shipped models or files that are named.
+    """A run for each training that models in `folders` (`SYSTEM.model.safetensors`) and named ones say they are of.
 
-    All shipped models where neither is given. Raises ValueError where there is nothing to evaluate.
+    All shipped models where neither is given. Raises ValueError where there is nothing to evaluate, or a system twice.
     """
-    runs = []
+    paths = []
     for folder in folders:
-        found = {path.name.removesuffix(SUFFIX): path for path in folder.glob(f"*{SUFFIX}")}
-        models = {name: found[name] for name in sorted(found, key=_in_order)}
-        if not models:
+        found = sorted(folder.glob(f"*{SUFFIX}"))
+        if not found:
             raise ValueError(f"no SYSTEM{SUFFIX} in {folder}: name the folder that `seld-overlap train` wrote")
-        runs.append(Run("/".join(folder.resolve().parts[-2:]), models))  # recipe and seed, as `train` names them
+        paths += found
     if names or not folders:
-        paths = [find_model(name) for name in names or shipped_models()]
-        models = {path.name.split(".")[0]: path for path in paths}
-        if len(models) < len(paths):
-            raise ValueError("two models of one name: put those of each training in a folder and name it with --runs")
-        runs.append(Run("named" if names else "shipped", models))
-    return runs
+        paths += [find_model(name) for name in names or shipped_models()]
+    runs: dict[str, dict[str, Path]] = {}
+    for path in paths:
+        system, models = path.name.split(".")[0], runs.setdefault(_training(path), {})
+        if system in models:
+            raise ValueError(f"{path} and {models[system]} are of one system and training: name one of them")
+        models[system] = path
+    return [Run(name, {system: models[system] for system in sorted(models, key=_in_order)})
+            for name, models in runs.items()]
+
+
+def _training(path: Path) -> str:
+    """Recipe and seed of a model, by its record: the same for a shipped file and the one that `train` wrote."""
+    record = read_training_record(path)
+    return f"{record.get('recipe', {}).get('name', 'unknown')}/{record.get('seed', '?')}"
 
 
 def load_exam(mixtures: Path, rooms: Path, limit: int | None) -> Exam:
@@ -108,17 +118,48 @@ def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Calla
     """The whole of `results.json`: plain values. `engine`: one of models.engine.ENGINES."""
     graded = [{name: grade(f"{run.name} {name}", path, exam, saved, engine, bar) for name, path in run.models.items()}
               for run in runs]
-    seeds = [seed_results(run.name, grades, exam.t60) for run, grades in zip(runs, graded, strict=True)]
+    # rounded as they are written, so that means are the same whether a seed is of now or of an earlier file
+    seeds = plain([seed_results(run.name, grades, exam.t60) for run, grades in zip(runs, graded, strict=True)])
     return plain({
         "version": __version__,
         "mixtures": {"val": len(exam.val), "test": len(exam.test), "classes": len(exam.test.labels),
-                     "rooms": len({truth["room"] for truth in exam.test.truth})},
+                     "rooms": len({truth["room"] for truth in exam.test.truth}), "content": _content(exam)},
         "paper": PAPER,
         "systems": over_seeds(seeds),
         "paired": paired_by_seed(seeds),
         "seeds": seeds,
         "best": best_results(seeds, graded),
     })
+
+
+def with_earlier(results: dict, earlier: dict) -> dict:
+    """Results, and in front of them the trainings of an earlier `results.json` that are not evaluated again.
+
+    For trainings whose weights are elsewhere by now. Raises ValueError if those were asked other mixtures.
+    """
+    if earlier["mixtures"] != results["mixtures"]:
+        raise ValueError("the earlier results are of other mixtures: evaluate their trainings again, with --runs")
+    again = {seed["run"] for seed in results["seeds"]}
+    kept = [seed for seed in earlier["seeds"] if seed["run"] not in again]
+    seeds = kept + results["seeds"]
+    best = results["best"]
+    if earlier["best"]["run"] not in again and _count(earlier) >= _count(results):
+        best = earlier["best"]
+    index = [seed["run"] for seed in seeds].index(best["run"])
+    return plain({**results, "systems": over_seeds(seeds), "paired": paired_by_seed(seeds), "seeds": seeds,
+                  "best": {**best, "index": index}})
+
+
+def _count(results: dict) -> float:
+    """n/1000 of the best system."""
+    return results["seeds"][results["best"]["index"]]["systems"][results["best"]["system"]]["n_per_1000"]
+
+
+def _content(exam: Exam) -> str:
+    """What is heard in the mixtures, in short: two of one content ask the same of every system."""
+    about = [[truth["room"], [[event["label"], event["direction"]] for event in truth["events"]]]
+             for truth in [*exam.val.truth, *exam.test.truth]]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
 def over_seeds(seeds: Sequence[dict]) -> dict[str, dict]:

@@ -23,11 +23,12 @@ from seld_overlap_ros.evaluation.table1 import (
     find_runs,
     seed_results,
     table1,
+    with_earlier,
 )
 from seld_overlap_ros.models.checkpoint import CheckpointError
 from seld_overlap_ros.models.system import System, save_model
 
-RECORD = {"seed": 7, "stages": {stage: {"minutes": 30.0, "cores": 2} for stage in (
+RECORD = {"recipe": {"name": "tiny"}, "seed": 7, "stages": {stage: {"minutes": 30.0, "cores": 2} for stage in (
     "ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap")}}
 SOURCES = [{0: "a"}, {1: "b", 3: "c"}, {2: "a", 4: "b", 7: "c"}]
 
@@ -94,7 +95,8 @@ def test_results_hold_the_figures_of_each_system_and_seed(results):
     assert [(seed["run"], seed["seed"]) for seed in results["seeds"]] == [("tiny/1", 1), ("tiny/2", 2)]
     assert all({"gain", "p"} <= set(seed["paired"]["overlap_vs_cascade"]) for seed in results["seeds"])
     assert len(results["paired"]["overlap_vs_cascade"]["gain"]) == 2
-    assert results["mixtures"] == {"val": 2, "test": 3, "classes": 3, "rooms": 2}
+    about = results["mixtures"]
+    assert [about[key] for key in ("val", "test", "classes", "rooms")] == [2, 3, 3, 2]
 
 
 def test_figures_over_seeds_are_means(results):
@@ -217,16 +219,49 @@ def test_average_of_figures():
 def test_a_folder_without_models_and_two_of_one_name_are_refused(data, tmp_path):
     with pytest.raises(ValueError, match="name the folder that `seld-overlap train` wrote"):
         find_runs([tmp_path], [])
-    twice = [str(data / "tiny" / str(seed) / "overlap.model.safetensors") for seed in (1, 2)]
-    with pytest.raises(ValueError, match="name it with --runs"):
-        find_runs([], twice)
+    twice = data / "tiny" / "1" / "overlap.model.safetensors"
+    with pytest.raises(ValueError, match="of one system and training: name one of them"):
+        find_runs([twice.parent], [str(twice)])
     with pytest.raises(CheckpointError, match="no model 'none'"):
         find_runs([], ["none"])
 
 
 def test_without_a_choice_the_shipped_models_are_evaluated():
-    [run] = find_runs([], [])
-    assert run.name == "shipped" and "overlap" in run.models
+    assert any("overlap" in run.models for run in find_runs([], []))
+
+
+def test_a_file_is_of_the_training_that_its_record_names(data, tmp_path):
+    one, two = (data / "tiny" / str(seed) / "overlap.model.safetensors" for seed in (1, 2))
+    shipped = tmp_path / "overlap.safetensors"
+    shipped.write_bytes(one.read_bytes())
+    assert [run.name for run in find_runs([], [str(shipped), str(two)])] == ["tiny/1", "tiny/2"]
+
+
+def test_trainings_of_an_earlier_table_are_kept_beside_new_ones(data, results, tmp_path):
+    outs = [tmp_path / "first", tmp_path / "both"]
+    for out, seed, more in zip(outs, "12", ([], ["--earlier", str(outs[0] / "results.json")]), strict=True):
+        asked = [*command(data), "--runs", str(data / "tiny" / seed), "--out", str(out), *more]
+        done = CliRunner().invoke(app, asked)
+        assert done.exit_code == 0, done.output
+    both = json.loads((outs[1] / "results.json").read_text())
+    assert both == results
+    with pytest.raises(ValueError, match="of other mixtures"):
+        with_earlier(both, {**results, "mixtures": {**results["mixtures"], "content": "another"}})
+
+
+def test_a_training_that_is_evaluated_again_takes_the_place_of_its_earlier_figures():
+    before, after = (results_of({"cascade": graded(n, n)}) for n in (90, 60))
+    found = with_earlier(after, before)
+    assert [seed["systems"]["cascade"]["n_per_1000"] for seed in found["seeds"]] == [600]
+
+
+def test_the_best_system_may_be_of_an_earlier_table():
+    better, worse = results_of({"cascade": graded(90, 90)}), results_of({"cascade": graded(60, 60)})
+    worse["seeds"][0]["run"] = worse["best"]["run"] = "another"
+    for now, before in ((worse, better), (better, worse)):
+        found = with_earlier(now, before)
+        assert found["best"]["run"] == "run0"
+        assert found["seeds"][found["best"]["index"]]["run"] == "run0"
 
 
 def test_a_model_of_other_classes_is_refused_in_one_sentence(data):
