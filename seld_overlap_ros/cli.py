@@ -51,6 +51,8 @@ def train(
     seed: int = 0,
     processes: Annotated[int, typer.Option(min=1, help="Processes that share each step (DDP); on a CPU one a core is "
                                                        "fastest.")] = 1,
+    start: Annotated[Optional[str], typer.Option(
+        help="Name of a shipped model, or a file, whose system is trained on, in its last stage alone.")] = None,
 ) -> None:
     """Train systems through the stages that they need; started again, it goes on where it was."""
     from dataclasses import replace
@@ -73,7 +75,7 @@ def train(
     config = SystemConfig(val.labels, width=loaded.width, mel_bands=loaded.mel_bands, steered=loaded.steered,
                           array=val.array, azimuths=val.azimuths)
     out = out or folder / "runs" / loaded.name / str(seed)
-    train_all(loaded, config, Mixtures(stored, val), out, systems or TABLE_1, seed, processes)
+    train_all(loaded, config, Mixtures(stored, val), out, systems or TABLE_1, seed, processes, start)
     typer.echo(f"trained: {out}")
 
 

@@ -73,7 +73,8 @@ def _page(figures: dict[str, dict]) -> Iterator[str]:
 
 def _stages(record: dict) -> str:
     epochs = {stage: record["recipe"]["stages"][stage]["epochs"] for stage in record["stages"]}
-    return ", ".join(f"`{stage}` {n}" for stage, n in epochs.items())
+    own = ", ".join(f"`{stage}` {n}" for stage, n in epochs.items())
+    return f"{_stages(record['start']['training'])}; {own}" if "start" in record else own
 
 
 def _figures(name: str, one: dict) -> tuple:

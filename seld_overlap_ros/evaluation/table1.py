@@ -241,13 +241,14 @@ def best_results(seeds: Sequence[dict], graded: Sequence[Mapping[str, Grade]]) -
 def core_hours(record: Mapping) -> float | None:
     """What the stages behind a system cost, from their `minutes` and `cores` in its record; None if it lacks them.
 
-    A stage that does not say its cores had one for each of its `processes`.
+    A stage that does not say its cores had one for each of its `processes`. What led to its start is in it.
     """
+    before = core_hours(record["start"]["training"]) if "start" in record else 0.0
     costs = [(stage.get("minutes"), stage.get("cores", stage.get("processes"))) for stage in record.get(
         "stages", {}).values()]
-    if not costs or any(None in cost for cost in costs):
+    if not costs or before is None or any(None in cost for cost in costs):
         return None
-    return sum(minutes * cores for minutes, cores in costs) / 60
+    return before + sum(minutes * cores for minutes, cores in costs) / 60
 
 
 def average(entries: Sequence) -> object:

@@ -19,6 +19,7 @@ from seld_overlap_ros.training.dataset import NO_CLASS
 from seld_overlap_ros.training.recipe import Recipe
 
 Sources = dict[str, "tuple[str, str] | None"]
+Weights = dict[str, dict[str, Tensor]]  # network -> its tensors
 ALL = ("ssl", "sss.0", "sss.1", "ssc")
 
 # system -> network of the system -> (stage it comes from, name it has there)
@@ -85,6 +86,17 @@ def load_networks(system: System, sources: Sources, folder: Path) -> None:
             system.get_submodule(name).load_state_dict(own)
 
 
+def own_stages(system: str) -> tuple[str, ...]:
+    """The stages that a system's networks come from, without those that lead to these."""
+    return tuple(dict.fromkeys(source[0] for source in SOURCES[system].values() if source))
+
+
+def weights_for(stage: str, system: str, model: System) -> Weights:
+    """A model's networks, under the names that they have in one of the system's own stages."""
+    return {source[1]: model.get_submodule(name).state_dict()
+            for name, source in SOURCES[system].items() if source and source[0] == stage}
+
+
 def assemble(config: SystemConfig, system: str, folder: Path) -> System:
     """A system from the finished stages in `folder`, in eval mode."""
     assembled = System(replace(config, system=architecture(system)))
@@ -93,14 +105,21 @@ def assemble(config: SystemConfig, system: str, folder: Path) -> System:
 
 
 class Stage(lightning.LightningModule):
-    """One stage of training: a system of which only the stage's networks learn."""
+    """One stage of training: a system of which only the stage's networks learn.
 
-    def __init__(self, stage: str, config: SystemConfig, recipe: Recipe, folder: Path, seed: int) -> None:
+    They start from what the stages before it left in `folder`, or from `start`.
+    """
+
+    def __init__(self, stage: str, config: SystemConfig, recipe: Recipe, folder: Path, seed: int,
+                 start: Weights | None = None) -> None:
         super().__init__()
         self.stage, self.recipe, self.seed = stage, recipe, seed
         kind = architecture(stage) if stage in SOURCES else "cascade"
         self.system = System(replace(config, system=kind)).to(memory_format=torch.channels_last)
-        load_networks(self.system, INITIAL[stage], folder)
+        if start is None:
+            load_networks(self.system, INITIAL[stage], folder)
+        for name, weights in (start or {}).items():
+            self.system.get_submodule(name).load_state_dict(weights)
         self.system.requires_grad_(False)  # several processes wait for every gradient that is asked for
         self.networks = nn.ModuleList(self.system.get_submodule(name) for name in INITIAL[stage])
         self.networks.requires_grad_(True)

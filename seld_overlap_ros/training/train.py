@@ -7,7 +7,7 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
@@ -19,14 +19,25 @@ from torch.utils.data import DataLoader
 from seld_overlap_ros import __version__
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.memory import keep_freed_memory
-from seld_overlap_ros.models.system import save_model
+from seld_overlap_ros.models.checkpoint import find_model, read_training_record, sha256
+from seld_overlap_ros.models.system import System, load_model, save_model
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.dataset import QueryDataset
 from seld_overlap_ros.training.progress import Feeding, Progress
 from seld_overlap_ros.training.recipe import Recipe
-from seld_overlap_ros.training.stages import TABLE_1, Stage, assemble, needed_stages, stage_file
+from seld_overlap_ros.training.stages import (
+    TABLE_1,
+    Stage,
+    Weights,
+    architecture,
+    assemble,
+    needed_stages,
+    own_stages,
+    stage_file,
+    weights_for,
+)
 
 ROUND = 2500  # mixtures from one checkpoint to the next: a minute or two on two cores
 MAX_WORKERS = 8  # a process; more hold more batches in memory than any device eats
@@ -86,9 +97,10 @@ class StageData(lightning.LightningDataModule):
 
 
 def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixtures, out: Path, seed: int,
-                processes: int = 1) -> dict:
+                processes: int = 1, start: Weights | None = None) -> dict:
     """Train one stage, or resume it, and leave its best networks in `out`. Returns its figures.
 
+    `start`: its networks' first weights, in place of those that the stages before it left in `out`.
     With several processes each takes its share of every step (DDP); the batch must be a multiple of their number.
     """
     own = recipe.stages[stage]
@@ -96,7 +108,7 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
         raise ValueError(f"{stage}: a batch of {own.batch} cannot be shared by {processes} processes evenly")
     quiet()
     lightning.seed_everything(seed, verbose=False)
-    module = Stage(stage, config, recipe, out, seed)
+    module = Stage(stage, config, recipe, out, seed, start)
     data = StageData(stage, config, recipe, mixtures, seed)
     best = ModelCheckpoint(out / stage, "best", **module.kept_by, enable_version_counter=False)
     # saved when the round has ended: what validation's end saves resumes within a round that is over
@@ -144,11 +156,13 @@ def train(
     systems: Sequence[str] = TABLE_1,
     seed: int = 0,
     processes: int = 1,
+    start: str | Path | None = None,
 ) -> None:
     """Train every stage that the systems need and that is not finished yet, then write each system as one checkpoint.
 
     `out` receives one file a stage and `SYSTEM.model.safetensors`; systems share the stages that they have in common.
-    Raises ValueError if it holds another training, or if the recipe lacks a stage.
+    With `start`, the name or file of a trained model of one system, that system's own stages go on from its weights.
+    Raises ValueError if `out` holds another training, if the recipe lacks a stage, or if the model does not fit.
     """
     keep_freed_memory()
     asked = {
@@ -157,20 +171,34 @@ def train(
         "seed": seed,
         "mixtures": len(mixtures.train),
     }
+    model = _started(start, config, systems) if start else None
+    if start:
+        asked["start"] = {"sha256": sha256(find_model(start)), "training": read_training_record(start)}
     _claim(out, asked | {"config": config.to_dict()})
-    needed = needed_stages(systems)
+    needed = own_stages(systems[0]) if start else needed_stages(systems)
     if lacking := [stage for stage in needed if stage not in recipe.stages]:
         raise ValueError(f"the recipe {recipe.name} says nothing of the stages {', '.join(lacking)}: add them to it")
     # looked up before any is trained: of several processes each must train the same
     for stage in [stage for stage in needed if not _figures_file(out, stage).is_file()]:
-        figures = train_stage(stage, config, recipe, mixtures, out, seed, processes)
+        first = weights_for(stage, systems[0], model) if model else None
+        figures = train_stage(stage, config, recipe, mixtures, out, seed, processes, first)
         if int(os.environ.get("LOCAL_RANK", 0)) == 0:
             _figures_file(out, stage).write_text(json.dumps(figures))
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
         for system in systems:
-            stages = {stage: json.loads(_figures_file(out, stage).read_text()) for stage in needed_stages([system])}
+            stages = {stage: json.loads(_figures_file(out, stage).read_text()) for stage in needed
+                      if stage in needed_stages([system])}
             path = out / f"{system}.model.safetensors"
             save_model(path, assemble(config, system, out), asked | {"system": system, "stages": stages})
+
+
+def _started(start: str | Path, config: SystemConfig, systems: Sequence[str]) -> System:
+    """The model to go on from, which must be of the one system that is asked for and of all that `config` says."""
+    model = load_model(start)
+    if len(systems) != 1 or model.config != replace(config, system=architecture(systems[0])):
+        raise ValueError(f"{start} cannot be gone on from: ask for one --system, its own, with a recipe of its width "
+                         "and inputs, and mixtures of its array, directions and classes")
+    return model
 
 
 def _figures_file(out: Path, stage: str) -> Path:

@@ -17,8 +17,9 @@ import yaml
 from safetensors.torch import load_file
 
 from seld_overlap_ros.config import FrontEnd, MicrophoneArray, SystemConfig, uniform_azimuths
+from seld_overlap_ros.evaluation.table1 import core_hours
 from seld_overlap_ros.models.checkpoint import read_training_record
-from seld_overlap_ros.models.system import load_model
+from seld_overlap_ros.models.system import System, load_model, save_model
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
@@ -171,6 +172,28 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(data, tmp_path, monkeypa
 
     whole, cut = (load_file(stage_file(tmp_path / name, "ssl")) for name in ("whole", "cut"))
     assert all(torch.equal(cut[name], value) for name, value in whole.items())
+
+
+def test_a_training_goes_on_from_a_model_in_its_last_stage_alone(data, tmp_path):
+    train(SHORT, CONFIG, data, tmp_path / "first", systems=["overlap"])
+    model = tmp_path / "first" / "overlap.model.safetensors"
+    still = replace(SHORT, stages={"overlap": StageRecipe(1, 0.0, 2)})
+    train(still, CONFIG, data, tmp_path / "still", systems=["overlap"], start=model)
+    record = read_training_record(tmp_path / "still" / "overlap.model.safetensors")
+    assert list(record["stages"]) == ["overlap"] and "ssl" in record["start"]["training"]["stages"]
+    assert core_hours(record) > core_hours(record["start"]["training"])
+    before, after = (dict(load_model(path).named_parameters()) for path in (
+        model, tmp_path / "still" / "overlap.model.safetensors"))
+    assert all(torch.equal(after[name], value) for name, value in before.items())  # at a rate of zero
+
+
+@pytest.mark.parametrize(("systems", "config"), [
+    (["overlap"], replace(CONFIG, width=1 / 16)), (["cascade"], CONFIG), (["overlap", "cascade"], CONFIG),
+])
+def test_a_model_that_does_not_fit_is_not_gone_on_from(data, tmp_path, systems, config):
+    save_model(tmp_path / "mine.safetensors", System(replace(CONFIG, system="overlap")), {})
+    with pytest.raises(ValueError, match="cannot be gone on from: ask for one --system"):
+        train(SHORT, config, data, tmp_path / "run", systems, start=tmp_path / "mine.safetensors")
 
 
 def test_a_folder_that_holds_another_training_is_refused(data, tmp_path):
