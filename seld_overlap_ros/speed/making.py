@@ -20,7 +20,7 @@ from seld_overlap_ros.simulation.rooms import MAX_ORDER, draw_room, make_bank, s
 from seld_overlap_ros.simulation.store import MixtureStore, make_store
 from seld_overlap_ros.speed.measure import Effort, flat
 from seld_overlap_ros.speed.timing import quartiles, timed
-from seld_overlap_ros.training.dataset import QueryDataset
+from seld_overlap_ros.training.dataset import QueryDataset, collate
 from seld_overlap_ros.training.feeding import TrainingStep, feeding_times
 
 RATE = FrontEnd().sample_rate
@@ -103,7 +103,8 @@ def training(store: MixtureStore, fresh: FreshMixtures, width: float, rounds: in
     """Samples a second of the bare step, and of steps that are fed as `train` feeds them; what the feeding costs."""
     costs = feeding_times(store, fresh, width, rounds, batch)  # ms a sample
     config = SystemConfig(store.labels, width=width, array=store.array, azimuths=store.azimuths)
-    fed = fed_steps(TrainingStep(config), DataLoader(QueryDataset(store, config, 0.2), batch, num_workers=1))
+    fed = fed_steps(TrainingStep(config), DataLoader(QueryDataset(store, config, 0.2), batch, num_workers=1,
+                                                     collate_fn=collate))
     bare = np.array(costs["step"]) * batch / 1e3
     numbers = {f"{name}_ms": quartiles(np.array(each)) for name, each in costs.items()}
     numbers |= {"bare_samples_a_second": quartiles(batch / bare), "samples_a_second": quartiles(batch / fed)}

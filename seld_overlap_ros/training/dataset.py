@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
 
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.features import analyse, log_magnitude
@@ -15,6 +18,19 @@ from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.augment import blank
 
 NO_CLASS = -100  # cross-entropy leaves these items out
+
+
+def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Items of QueryDataset as a batch, the features channels last in memory: two transpositions of 4 MB an item less.
+    """
+    batch = default_collate([{name: value for name, value in item.items() if name != "features"} for item in items])
+    if "features" in items[0]:
+        n_features, *shape = items[0]["features"].shape
+        rows = torch.empty(len(items), *shape, n_features)
+        for row, item in zip(rows, items, strict=True):
+            row.copy_(item["features"].permute(1, 2, 0))
+        batch["features"] = rows.permute(0, 3, 1, 2)
+    return batch
 
 
 class QueryDataset(Dataset):
@@ -41,7 +57,7 @@ class QueryDataset(Dataset):
     def __len__(self) -> int:
         return len(self.mixtures)
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
         """features (2M-1, F, T), active (D,), direction (), target (F, T), label () or NO_CLASS for an empty query."""
         rng = scene_rng("query", self.seed, self.epoch, index)
         scene = self.mixtures[index]

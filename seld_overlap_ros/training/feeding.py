@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from statistics import median
 
 import torch
-from torch.utils.data import default_collate
 
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.system import System
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.store import MixtureStore
-from seld_overlap_ros.training.dataset import QueryDataset
+from seld_overlap_ros.training.dataset import QueryDataset, collate
 
 BATCH = 16
 ROUNDS = 8
@@ -57,8 +56,8 @@ def feeding_times(mixtures: MixtureStore, fresh: FreshMixtures, width: float, ro
     times: dict[str, list[float]] = {"step": [], "stored": [], "fresh": []}
     for number in range(rounds + 1):
         indices = range(batch * (number % rounds), batch * (number % rounds + 1))
-        items, stored_s = _timed(lambda indices=indices: default_collate([stored[i] for i in indices]))
-        _, fresh_s = _timed(lambda indices=indices: default_collate([drawn[i] for i in indices]))
+        items, stored_s = _timed(lambda indices=indices: collate([stored[i] for i in indices]))
+        _, fresh_s = _timed(lambda indices=indices: collate([drawn[i] for i in indices]))
         _, step_s = _timed(lambda items=items: step(items))
         if number:  # the first round warms up
             for name, seconds in (("step", step_s), ("stored", stored_s), ("fresh", fresh_s)):
@@ -77,8 +76,7 @@ class TrainingStep:
         """On a batch of QueryDataset's items."""
         self._optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
-            x = batch["features"].to(memory_format=torch.channels_last)
-            logits, separated, scores = self._system(x, batch["direction"])
+            logits, separated, scores = self._system(batch["features"], batch["direction"])
         loss = sum(part.float().square().mean() for part in (logits, separated, scores))
         loss.backward()
         self._optimizer.step()

@@ -145,7 +145,7 @@ class Stage(lightning.LightningModule):
         """The stage's losses by name; their sum is what the stage learns. Also its score, without a gradient."""
         if self.stage == "ssc":
             return self.class_loss(self.system.ssc(batch["target"]), batch)
-        x, q = batch["features"].to(memory_format=torch.channels_last), batch["direction"]
+        x, q = batch["features"], batch["direction"]
         hard = functional.one_hot(q, batch["active"].shape[1]).float()
         if self.stage == "ssl":
             return self.direction_loss(self.system.ssl(x), batch)

@@ -24,7 +24,7 @@ from seld_overlap_ros.models.system import System, load_model, save_model
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
-from seld_overlap_ros.training.dataset import QueryDataset
+from seld_overlap_ros.training.dataset import QueryDataset, collate
 from seld_overlap_ros.training.progress import Feeding, Progress
 from seld_overlap_ros.training.recipe import Recipe
 from seld_overlap_ros.training.stages import (
@@ -81,13 +81,15 @@ class StageData(lightning.LightningDataModule):
         order = order[: len(order) // self.batch * self.batch]  # whole steps, so that all processes have as many
         # a list, because Lightning may start a loader twice, which a generator would not forget
         own = order[self.trainer.global_rank :: n_processes].tolist()
-        return DataLoader(dataset, self.batch // n_processes, sampler=own, num_workers=self.workers)
+        return DataLoader(dataset, self.batch // n_processes, sampler=own, num_workers=self.workers,
+                          collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader:
         """Lightning's hook. The same queries every time."""
         dataset = QueryDataset(self.mixtures.val, self.config, self.empty_query, features=self.features)
         own = range(self.trainer.global_rank, len(dataset), self.trainer.world_size)
-        return DataLoader(dataset, self.batch, sampler=own, num_workers=self.workers)
+        return DataLoader(dataset, self.batch, sampler=own, num_workers=self.workers,
+                          collate_fn=collate)
 
     @property
     def workers(self) -> int:

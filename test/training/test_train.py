@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from torch.utils.data import default_collate
 
 from seld_overlap_ros.config import FrontEnd, MicrophoneArray, SystemConfig, uniform_azimuths
 from seld_overlap_ros.evaluation.table1 import core_hours
@@ -24,7 +25,7 @@ from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore, make_store
-from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset
+from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset, collate
 from seld_overlap_ros.training.recipe import Recipe, StageRecipe, load_recipe
 from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, compressed_error, needed_stages, stage_file
 from seld_overlap_ros.training.train import Mixtures, train, train_stage
@@ -247,6 +248,13 @@ def test_leaving_features_out_changes_nothing_else(data):
     for whole, short in zip(*(QueryDataset(data.train, CONFIG, 0.2, features=f) for f in (True, False)), strict=True):
         assert set(whole) - set(short) == {"features"}
         assert all(torch.equal(whole[name], short[name]) for name in short)
+
+
+def test_a_batch_holds_what_its_items_hold_with_the_features_channels_last(data):
+    items = [QueryDataset(data.train, CONFIG, 0.2)[i] for i in (0, 1)]
+    batch, plain = collate(items), default_collate(items)
+    assert set(batch) == set(plain) and all(torch.equal(batch[name], value) for name, value in plain.items())
+    assert batch["features"].is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(
