@@ -11,7 +11,7 @@ import typer
 
 from seld_overlap_ros.cli_bag import bag_app, evaluate
 from seld_overlap_ros.cli_data import DataFolder, RecipeName, bar, data_app, shipped
-from seld_overlap_ros.models.engine import AUTO, ENGINES
+from seld_overlap_ros.models.engine import AUTO, BEST, ENGINES
 
 # Read when torch is imported: threads that spin while they wait stand in each other's way on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -145,7 +145,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and 
 
 
 @app.command()
-def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a file.")] = "overlap",
+def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a file.")] = BEST,
           mixtures: Annotated[Path, typer.Option(help="Stored mixtures.")] = Path("data/mixtures/test"),
           limit: Limit = None, engine: EngineName = AUTO) -> None:
     """Score a model on stored mixtures: the paper's count, and what lies behind it, as JSON."""

@@ -20,10 +20,10 @@ from seld_overlap_ros.dsp.steering import SOUND_SPEED, hertz, plane_waves
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.evaluation.events import wrap
 from seld_overlap_ros.hearing import HeardSource, Spectra, check_window, classify, is_silent, query_set
-from seld_overlap_ros.models.engine import Engine
+from seld_overlap_ros.models.engine import BEST, Engine
 from seld_overlap_ros.streaming.tracks import FLOOR_DB, frame_levels
 
-NAME, MODEL = "classical", "overlap"  # what it is called, and whose SSC it has if nothing else is said
+NAME = "classical"
 N_AZIMUTHS = 72  # that MUSIC looks at
 BLOCK_FRAMES = 16  # of one look, 0.26 s: within it, mostly one sound prevails
 BAND_HZ = (400.0, 7000.0)  # below, the array is too small; above, it is too coarse
@@ -39,7 +39,7 @@ AWAY = np.pi / 6  # [rad] from all sounds, where the rest is listened to
 def model_of(system: str) -> str | None:
     """Whose SSC a system called "classical" or "classical:MODEL" has; None for any other system."""
     name, _, model = system.partition(":")
-    return (model or MODEL) if name == NAME else None
+    return (model or BEST) if name == NAME else None
 
 
 class Classical:
