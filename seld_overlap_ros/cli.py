@@ -44,8 +44,8 @@ def train(
     recipe: RecipeName = "mini",
     systems: Annotated[Optional[list[str]], typer.Option(
         "--system", help="System to train, such as overlap; may be repeated. All four of Table 1 without it.")] = None,
-    mixtures: Annotated[Path, typer.Option(help="Stored mixtures to train on and to validate with.")] = Path(
-        "data/mixtures"),
+    mixtures: Annotated[Optional[Path], typer.Option(
+        help="Stored mixtures to train on and to validate with; FOLDER/mixtures without it.")] = None,
     limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first so many training mixtures.")] = None,
     out: Annotated[Optional[Path], typer.Option(help="Folder of the run; data/runs/RECIPE/SEED without it.")] = None,
     seed: int = 0,
@@ -68,7 +68,7 @@ def train(
     if unknown := sorted(set(systems or ()) - set(SOURCES)):
         raise ValueError(f"no system {', '.join(unknown)}; there are {', '.join(SOURCES)}")
     loaded = load_recipe(shipped("training/recipes", recipe))
-    stored, val = (MixtureStore.load(mixtures / split) for split in ("train", "val"))
+    stored, val = (MixtureStore.load((mixtures or folder / "mixtures") / split) for split in ("train", "val"))
     stored = replace(stored, truth=stored.truth[:limit])
     if loaded.fresh:
         stored = replace(load_fresh(folder, "train", len(stored), stored.labels), turned=loaded.turned)
@@ -167,7 +167,8 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
            model: Annotated[Optional[list[str]], typer.Option(
                help="Name of a shipped model, or a file; may be repeated. All shipped ones if no --runs.")] = None,
            folder: DataFolder = Path("data"),
-           mixtures: Annotated[Path, typer.Option(help="Stored mixtures, val and test.")] = Path("data/mixtures"),
+           mixtures: Annotated[Optional[Path], typer.Option(
+               help="Stored mixtures, val and test; FOLDER/mixtures without it.")] = None,
            limit: Limit = None, engine: EngineName = AUTO,
            earlier: Annotated[Optional[Path], typer.Option(
                help="A results.json whose trainings are kept beside those that are evaluated now.")] = None,
@@ -180,7 +181,8 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
     from seld_overlap_ros.memory import keep_freed_memory
 
     keep_freed_memory()
-    found, exam = find_runs(runs or [], model or []), load_exam(mixtures, folder / "rooms" / "test", limit)
+    found = find_runs(runs or [], model or [])
+    exam = load_exam(mixtures or folder / "mixtures", folder / "rooms" / "test", limit)
     before = read_results(earlier) if earlier else None
     results = evaluate_all(found, exam, folder / "table1" / "outcomes", engine, bar)
     write_results(with_earlier(results, before) if before else results, out)

@@ -174,7 +174,7 @@ def _outcomes(folder: Path) -> list[str]:
         "validation clips, names the test clips right in this share of cases:", "",
         *_table(("test clips of", "accuracy", "classes", "epochs"), (
             ("other source recordings" if name == "by_source" else "other recording sessions (`--by-group`)",
-             f"{outcome['accuracy']:.1%}", len(outcome["recall"]), outcome["epochs"])
+             f"{outcome['accuracy']:.1%}", sum(map(bool, map(_share, outcome["recall"].values()))), outcome["epochs"])
             for name, outcome in found.items())), "",
         *_table(("class", *found), ((label, *(_share(outcome["recall"].get(label)) for outcome in found.values()))
                                     for label in labels)), "",
