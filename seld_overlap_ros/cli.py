@@ -11,7 +11,7 @@ import typer
 
 from seld_overlap_ros.cli_bag import bag_app, evaluate
 from seld_overlap_ros.cli_data import DataFolder, RecipeName, bar, data_app, shipped
-from seld_overlap_ros.models.engine import AUTO, BEST, ENGINES
+from seld_overlap_ros.models.engine import AUTO, DEFAULT_MODEL, ENGINES
 
 # Read when torch is imported: threads that spin while they wait stand in each other's way on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -52,7 +52,8 @@ def train(
     processes: Annotated[int, typer.Option(min=1, help="Processes that share each step (DDP); on a CPU one a core is "
                                                        "fastest.")] = 1,
     start: Annotated[Optional[str], typer.Option(
-        help="Name of a shipped model, or a file, whose system is trained on, in its last stage alone.")] = None,
+        help="Name of a shipped model, or a file, whose system is trained on, in its own stages; another --seed asks "
+             "it what it was not asked before.")] = None,
 ) -> None:
     """Train systems through the stages that they need; started again, it goes on where it was."""
     from dataclasses import replace
@@ -145,7 +146,7 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and 
 
 
 @app.command()
-def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a file.")] = BEST,
+def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a file.")] = DEFAULT_MODEL,
           mixtures: Annotated[Path, typer.Option(help="Stored mixtures.")] = Path("data/mixtures/test"),
           limit: Limit = None, engine: EngineName = AUTO) -> None:
     """Score a model on stored mixtures: the paper's count, and what lies behind it, as JSON."""
@@ -176,16 +177,18 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
                "data/table1")) -> None:
     """Evaluate the paper's four systems, and any beside them; started again, it goes on where it was."""
     from seld_overlap_ros.evaluation.results_page import read_results, write_results
-    from seld_overlap_ros.evaluation.table1 import find_runs, load_exam, with_earlier
+    from seld_overlap_ros.evaluation.table1 import check_same_exam, find_runs, load_exam, with_earlier
     from seld_overlap_ros.evaluation.table1 import table1 as evaluate_all
     from seld_overlap_ros.memory import keep_freed_memory
 
     keep_freed_memory()
     found = find_runs(runs or [], model or [])
     exam = load_exam(mixtures or folder / "mixtures", folder / "rooms" / "test", limit)
-    before = read_results(earlier) if earlier else None
+    if earlier:
+        before = read_results(earlier)
+        check_same_exam(before, exam)
     results = evaluate_all(found, exam, folder / "table1" / "outcomes", engine, bar)
-    write_results(with_earlier(results, before) if before else results, out)
+    write_results(with_earlier(results, before) if earlier else results, out)
     typer.echo((out / "results.md").read_text(encoding="utf-8"))
 
 

@@ -97,11 +97,11 @@ def evaluate(
     from seld_overlap_ros.evaluation.replay_scores import read_limits, score, shortfalls
     from seld_overlap_ros.evaluation.replay_tables import tables
     from seld_overlap_ros.evaluation.scores import plain
-    from seld_overlap_ros.models.engine import BEST, choose
+    from seld_overlap_ros.models.engine import DEFAULT_MODEL, choose
 
     if live and run:
         raise ValueError("--live plays the bags, and --run is of a bag that was played: give one of them")
-    limits, names = read_limits(fail_under or []), _titles(systems or [BEST])
+    limits, names = read_limits(fail_under or []), _titles(systems or [DEFAULT_MODEL])
     given = {"hop_s": hop, "direction_threshold": direction_threshold, "class_threshold": class_threshold}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     loaded = {title: _load(name, engine) for name, title in names.items()}

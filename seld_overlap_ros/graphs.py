@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from seld_overlap_ros.models.engine import AUTO, BEST, ENGINES
+from seld_overlap_ros.models.engine import AUTO, DEFAULT_MODEL, ENGINES
 from seld_overlap_ros.streaming.pcm import RATES, SAMPLE_FORMATS
 
 Value = str | int | float | bool
@@ -206,7 +206,7 @@ AUDIO_INPUT = (  # of every node that listens to audio
 AUTOSTART = Parameter(
     "autostart", True, "Whether the node configures and activates itself, or waits for others to do it (lifecycle)."
 )
-MODEL = Parameter("model", BEST, "Name of a shipped model, or path of a .safetensors file.")
+MODEL = Parameter("model", DEFAULT_MODEL, "Name of a shipped model, or path of a .safetensors file.")
 ENGINE = Parameter(
     "engine", AUTO, f"What computes the networks: one of {', '.join(ENGINES)}; auto: the fastest that is installed."
 )

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from seld_overlap_ros.bags.definitions import type_store
 from seld_overlap_ros.cli import app
 from seld_overlap_ros.cli_bag import _titles
-from seld_overlap_ros.models.engine import BEST
+from seld_overlap_ros.models.engine import DEFAULT_MODEL
 from seld_overlap_ros.streaming.sources import find_scene
 
 
@@ -39,18 +39,18 @@ def test_a_bag_is_scored_into_a_table_and_a_file(bag, tmp_path):
     out = tmp_path / "new" / "scores.json"
     done = run("evaluate", bag, "--hop", 1, "--out", out, "--fail-under", "found=0.1")
     assert done.exit_code == 0, done.output
-    assert BEST in done.output and "guitar strum" in done.output
+    assert DEFAULT_MODEL in done.output and "guitar strum" in done.output
     assert "8 of 12 true sounds lie after the end of the audio" in done.output
     result = json.loads(out.read_text())
-    assert result["settings"]["hop_s"] == 1.0 and result["systems"][BEST]["all"]["n"] == 4
-    assert result["systems"][BEST]["all"]["si_sdri"] > 0  # the scene has stems
+    assert result["settings"]["hop_s"] == 1.0 and result["systems"][DEFAULT_MODEL]["all"]["n"] == 4
+    assert result["systems"][DEFAULT_MODEL]["all"]["si_sdri"] > 0  # the scene has stems
     page = out.with_suffix(".html").read_text()
     assert page.count("<audio") > 8 and "a market" not in page and "CC-BY" in page
 
 
 def test_too_low_a_score_ends_with_1(bag, tmp_path):
     done = run("evaluate", bag, "--hop", 2, "--out", tmp_path / "scores.json", "--fail-under", "f20=1")
-    assert done.exit_code == 1 and f"{BEST}: f20 is" in done.output and (tmp_path / "scores.json").is_file()
+    assert done.exit_code == 1 and f"{DEFAULT_MODEL}: f20 is" in done.output and (tmp_path / "scores.json").is_file()
 
 
 def test_bad_input_ends_with_2_and_what_is_good_is_scored(bag, tmp_path):
@@ -72,7 +72,8 @@ def test_a_bag_that_lacks_a_topic_is_named_and_all_that_can_be_said_is(bag, tmp_
             writer.write(made[connection.topic], ns, raw)
     done = run("evaluate", tmp_path / "odd", bag, "--hop", 4, "--out", tmp_path / "scores.json")
     assert done.exit_code == code and sentence in done.output
-    assert json.loads((tmp_path / "scores.json").read_text())["systems"][BEST]["all"]["n"] == 8 - 4 * bool(code)
+    result = json.loads((tmp_path / "scores.json").read_text())
+    assert result["systems"][DEFAULT_MODEL]["all"]["n"] == 8 - 4 * bool(code)
 
 
 def test_a_bag_with_a_broken_end_is_scored_as_far_as_it_reaches_and_said(bag, tmp_path):
@@ -81,12 +82,12 @@ def test_a_bag_with_a_broken_end_is_scored_as_far_as_it_reaches_and_said(bag, tm
     file.write_bytes(file.read_bytes()[: int(0.9 * file.stat().st_size)])
     done = run("evaluate", tmp_path / "cut", "--hop", 4, "--out", tmp_path / "scores.json")
     assert done.exit_code == 0 and ("cut is not whole" in done.output or "cut is damaged" in done.output)
-    assert json.loads((tmp_path / "scores.json").read_text())["systems"][BEST]["all"]["n"] > 0
+    assert json.loads((tmp_path / "scores.json").read_text())["systems"][DEFAULT_MODEL]["all"]["n"] > 0
 
 
 def test_the_classical_system_stands_beside_a_model(bag, tmp_path):
     out = tmp_path / "scores.json"
-    done = run("evaluate", bag, "--system", BEST, "--system", "classical", "--hop", 1, "--out", out)
+    done = run("evaluate", bag, "--system", DEFAULT_MODEL, "--system", "classical", "--hop", 1, "--out", out)
     assert done.exit_code == 0, done.output
     classical = json.loads(out.read_text())["systems"]["classical"]
     assert classical["all"]["found"] >= 0.5 and classical["all"]["si_sdri"] > 0 and classical["lost"]["named"]
@@ -104,7 +105,7 @@ def test_bags_are_scored_and_shown_without_torch(bag, tmp_path, without_torch):
     done = subprocess.run([sys.executable, "-c", "from seld_overlap_ros.cli import app; app()", *command],
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "scores.json").read_text())["systems"][BEST]["all"]["capi_sdri"] is not None
+    assert json.loads((tmp_path / "scores.json").read_text())["systems"][DEFAULT_MODEL]["all"]["capi_sdri"] is not None
 
 
 def test_files_are_called_by_their_names_unless_two_have_the_same():

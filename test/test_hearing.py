@@ -21,7 +21,7 @@ from seld_overlap_ros.hearing import (
     separate,
     silence,
 )
-from seld_overlap_ros.models.engine import BEST, ENGINES, Engine, load_engine
+from seld_overlap_ros.models.engine import DEFAULT_MODEL, ENGINES, Engine, load_engine
 from seld_overlap_ros.models.system import System, save_model
 from seld_overlap_ros.models.torch_engine import TorchEngine
 from seld_overlap_ros.simulation.mixture import image, level, mix
@@ -33,7 +33,7 @@ RECORDINGS = Path(__file__).parent / "recordings"
 
 @pytest.fixture(scope="module")
 def shipped() -> Hearing:
-    return Hearing(load_engine(BEST))
+    return Hearing(load_engine(DEFAULT_MODEL))
 
 
 @pytest.fixture(scope="module")

@@ -21,13 +21,13 @@ HEAR = """
 import importlib, json, sys
 import numpy as np, soundfile
 from seld_overlap_ros.hearing import Hearing
-from seld_overlap_ros.models.engine import BEST, load_engine
+from seld_overlap_ros.models.engine import DEFAULT_MODEL, load_engine
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.stream import AudioStream
 from seld_overlap_ros.streaming.tracks import Tracks
 for name in sys.argv[3:]:
     importlib.import_module(name)
-engine = load_engine(BEST, sys.argv[1])
+engine = load_engine(DEFAULT_MODEL, sys.argv[1])
 samples, rate = soundfile.read(sys.argv[2], dtype="float32", always_2d=True)
 hearing, tracks, heard = Hearing(engine), Tracks(engine.config), {}
 for window in AudioStream(engine.config.front_end, 8, 0.5, Notices(print)).push(0, samples, rate):

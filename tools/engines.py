@@ -19,7 +19,7 @@ from seld_overlap_ros.dsp.features import FLOOR_DB, analyse
 from seld_overlap_ros.evaluation.outcomes import check_fit, evaluate, piece
 from seld_overlap_ros.evaluation.scores import all_scores, plain
 from seld_overlap_ros.hearing import Activity, localize, separate
-from seld_overlap_ros.models.engine import BEST, Engine, load_engine, warm_up
+from seld_overlap_ros.models.engine import DEFAULT_MODEL, Engine, load_engine, warm_up
 from seld_overlap_ros.simulation.store import MixtureStore
 
 REFERENCE = "torch"
@@ -78,7 +78,7 @@ def scores(engine: Engine, store: MixtureStore) -> dict:
             "direction_f1": found["direction"]["f1"], "si_sdri": found["all_sources"]["si_sdri"]}
 
 
-def main(model: str = BEST, mixtures: Path = Path("data/mixtures/test"), limit: int = 500,
+def main(model: str = DEFAULT_MODEL, mixtures: Path = Path("data/mixtures/test"), limit: int = 500,
          engines: Annotated[list[str], typer.Option("--engine")] = ["openvino", "openvino_f32"],  # noqa: B006
          ) -> None:
     """Compare, and print what was found as JSON."""

@@ -22,7 +22,7 @@ from seld_overlap_ros.dsp.stft import istft, stft
 from seld_overlap_ros.evaluation.classical import BAND_HZ, BLOCK_FRAMES, N_AZIMUTHS, Beams, Classical
 from seld_overlap_ros.evaluation.events import wrap
 from seld_overlap_ros.hearing import Hearing
-from seld_overlap_ros.models.engine import BEST, load_engine
+from seld_overlap_ros.models.engine import DEFAULT_MODEL, load_engine
 from seld_overlap_ros.simulation.mixture import Scene
 from seld_overlap_ros.simulation.store import MixtureStore
 
@@ -192,7 +192,7 @@ METHODS = {
 
 
 @app.command()
-def systems(mixtures: Mixtures = MIXTURES, skip: int = 400, n: int = 200, model: str = BEST) -> None:
+def systems(mixtures: Mixtures = MIXTURES, skip: int = 400, n: int = 200, model: str = DEFAULT_MODEL) -> None:
     """The classical system beside a model, on mixtures that nothing was chosen by: each mixture as one window."""
     engine = load_engine(model)
     print("| | direction F1 | all directions right | SI-SDRi of found | named of those whose class is known | time |\n"

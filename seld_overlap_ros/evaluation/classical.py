@@ -20,7 +20,7 @@ from seld_overlap_ros.dsp.steering import SOUND_SPEED, hertz, plane_waves
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.evaluation.events import wrap
 from seld_overlap_ros.hearing import HeardSource, Spectra, check_window, classify, is_silent, query_set
-from seld_overlap_ros.models.engine import BEST, Engine
+from seld_overlap_ros.models.engine import DEFAULT_MODEL, Engine
 from seld_overlap_ros.streaming.tracks import FLOOR_DB, frame_levels
 
 NAME = "classical"
@@ -39,7 +39,7 @@ AWAY = np.pi / 6  # [rad] from all sounds, where the rest is listened to
 def model_of(system: str) -> str | None:
     """Whose SSC a system called "classical" or "classical:MODEL" has; None for any other system."""
     name, _, model = system.partition(":")
-    return (model or BEST) if name == NAME else None
+    return (model or DEFAULT_MODEL) if name == NAME else None
 
 
 class Classical:

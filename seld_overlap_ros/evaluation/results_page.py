@@ -55,8 +55,8 @@ def read_results(path: Path) -> dict:
         raise FileNotFoundError(f"no {path.name} in {path.parent}: `{COMMAND} --out {path.parent}` writes it")
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        results["seeds"][results["best"]["index"]]["systems"][results["best"]["system"]]["n_per_1000"]
-        results["mixtures"]
+        if not {"n_per_1000", "sha256"} <= set(_best(results)) or not {"mixtures", "paired"} <= set(results):
+            raise KeyError("n_per_1000")
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise _strange(path, error) from error
     return results

@@ -70,7 +70,8 @@ class Grade:
 def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
     """A run for each training that models in `folders` (`SYSTEM.model.safetensors`) and named ones say they are of.
 
-    All shipped models where neither is given. Raises ValueError where there is nothing to evaluate, or a system twice.
+    All shipped models where neither is given. Systems are compared within a run. Raises ValueError where there is
+    nothing to evaluate, or a system twice.
     """
     paths = []
     for folder in folders:
@@ -82,7 +83,7 @@ def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
         paths += [find_model(name) for name in names or shipped_models()]
     runs: dict[str, dict[str, Path]] = {}
     for path in paths:
-        system, models = path.name.split(".")[0], runs.setdefault(_training(path), {})
+        system, models = path.name.split(".")[0], runs.setdefault(_training(read_training_record(path)), {})
         if system in models:
             raise ValueError(f"{path} and {models[system]} are of one system and training: name one of them")
         models[system] = path
@@ -90,10 +91,10 @@ def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
             for name, models in runs.items()]
 
 
-def _training(path: Path) -> str:
-    """Recipe and seed of a model, by its record: the same for a shipped file and the one that `train` wrote."""
-    record = read_training_record(path)
-    return f"{record.get('recipe', {}).get('name', 'unknown')}/{record.get('seed', '?')}"
+def _training(record: Mapping) -> str:
+    """Recipe and seed that a model's record tells: the same for a shipped file and the one that `train` wrote."""
+    own = f"{record.get('recipe', {}).get('name', 'unknown')}/{record.get('seed', '?')}"
+    return f"{_training(record['start']['training'])}, then {own}" if "start" in record else own
 
 
 def load_exam(mixtures: Path, rooms: Path, limit: int | None) -> Exam:
@@ -122,8 +123,7 @@ def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Calla
     seeds = plain([seed_results(run.name, grades, exam.t60) for run, grades in zip(runs, graded, strict=True)])
     return plain({
         "version": __version__,
-        "mixtures": {"val": len(exam.val), "test": len(exam.test), "classes": len(exam.test.labels),
-                     "rooms": len({truth["room"] for truth in exam.test.truth}), "content": _content(exam)},
+        "mixtures": about(exam),
         "paper": PAPER,
         "systems": over_seeds(seeds),
         "paired": paired_by_seed(seeds),
@@ -132,34 +132,56 @@ def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Calla
     })
 
 
+def about(exam: Exam) -> dict:
+    """What is asked, in short: two exams of the same `content` ask the same."""
+    truth = [*exam.val.truth, *exam.test.truth]
+    return {
+        "val": len(exam.val),
+        "test": len(exam.test),
+        "classes": len(exam.test.labels),
+        "rooms": len({mixture["room"] for mixture in exam.test.truth}),
+        "content": hashlib.sha256(json.dumps(plain(truth)).encode()).hexdigest()[:16],
+    }
+
+
+def check_same_exam(earlier: dict, exam: Exam) -> None:
+    """Raises ValueError if earlier results are of other mixtures."""
+    if earlier["mixtures"] != about(exam):
+        raise ValueError("the earlier results are of other mixtures, or do not say of which: evaluate their trainings "
+                         "again, with --runs")
+
+
 def with_earlier(results: dict, earlier: dict) -> dict:
     """Results, and in front of them the trainings of an earlier `results.json` that are not evaluated again.
 
-    For trainings whose weights are elsewhere by now. Raises ValueError if those were asked other mixtures.
+    For trainings whose weights are elsewhere by now. Of one of which only some systems are at hand, what was is kept.
+    Raises ValueError if those have changed since, or if the best system's answers are in neither.
     """
-    if earlier["mixtures"] != results["mixtures"]:
-        raise ValueError("the earlier results are of other mixtures: evaluate their trainings again, with --runs")
-    again = {seed["run"] for seed in results["seeds"]}
-    kept = [seed for seed in earlier["seeds"] if seed["run"] not in again]
-    seeds = kept + results["seeds"]
-    best = results["best"]
-    if earlier["best"]["run"] not in again and _count(earlier) >= _count(results):
-        best = earlier["best"]
+    now = {seed["run"]: seed for seed in results["seeds"]}
+    kept = {seed["run"]: seed for seed in earlier["seeds"] if _kept(seed, now.get(seed["run"]))}
+    seeds = [*kept.values(), *(seed for run, seed in now.items() if run not in kept)]
+    every = [(seed["systems"][name]["n_per_1000"], seed["run"], name) for seed in seeds for name in seed["systems"]]
+    highest = max(n for n, *_ in every)
+    known = {(one["best"]["run"], one["best"]["system"]): one["best"] for one in (earlier, results)}
+    best = next((known[run, name] for n, run, name in every if n == highest and (run, name) in known), None)
+    if best is None:
+        raise ValueError(f"what the best system says is not known: evaluate {max(every)[1]} again too, with --runs")
     index = [seed["run"] for seed in seeds].index(best["run"])
     return plain({**results, "systems": over_seeds(seeds), "paired": paired_by_seed(seeds), "seeds": seeds,
                   "best": {**best, "index": index}})
 
 
-def _count(results: dict) -> float:
-    """n/1000 of the best system."""
-    return results["seeds"][results["best"]["index"]]["systems"][results["best"]["system"]]["n_per_1000"]
-
-
-def _content(exam: Exam) -> str:
-    """What is heard in the mixtures, in short: two of one content ask the same of every system."""
-    about = [[truth["room"], [[event["label"], event["direction"]] for event in truth["events"]]]
-             for truth in [*exam.val.truth, *exam.test.truth]]
-    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+def _kept(earlier: dict, now: dict | None) -> bool:
+    """Whether a training's earlier results stay: where it isn't evaluated now, or only some of its systems are."""
+    if now is None:
+        return True
+    before, after = earlier["systems"], now["systems"]
+    if not set(before) - set(after):
+        return False
+    if any(name not in before or before[name]["sha256"] != after[name]["sha256"] for name in after):
+        raise ValueError(f"{earlier['run']} is another training now, and lacks {', '.join(set(before) - set(after))}: "
+                         "evaluate all of it, with --runs")
+    return True
 
 
 def over_seeds(seeds: Sequence[dict]) -> dict[str, dict]:

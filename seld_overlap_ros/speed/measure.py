@@ -14,7 +14,7 @@ from scipy.stats import theilslopes
 
 from seld_overlap_ros.config import MicrophoneArray, SystemConfig
 from seld_overlap_ros.models.checkpoint import read_checkpoint
-from seld_overlap_ros.models.engine import BEST
+from seld_overlap_ros.models.engine import DEFAULT_MODEL
 from seld_overlap_ros.speed.contestants import SHIPPED, Default, PyTorch
 from seld_overlap_ros.speed.floor import stage_works
 from seld_overlap_ros.speed.steady import DEFAULT_HOP_S, N_DIRECTIONS, save_steady
@@ -30,7 +30,7 @@ CACHED = 2**20  # numbers, 4 MB: as the largest plane of a P/4 network
 class Effort:
     """How often and how much of each."""
 
-    model: str | float = BEST  # name of a shipped one, or width of one with random weights
+    model: str | float = DEFAULT_MODEL  # name of a shipped one, or width of one with random weights
     rounds: int = 30
     few: int = 10  # rounds of what takes long
     sources: tuple[int, ...] = tuple(range(N_DIRECTIONS + 1))

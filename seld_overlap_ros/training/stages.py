@@ -88,13 +88,13 @@ def load_networks(system: System, sources: Sources, folder: Path) -> None:
 
 def own_stages(system: str) -> tuple[str, ...]:
     """The stages that a system's networks come from, without those that lead to these."""
-    return tuple(dict.fromkeys(source[0] for source in SOURCES[system].values() if source))
+    return tuple(dict.fromkeys(stage for stage, _ in SOURCES[system].values()))
 
 
 def weights_for(stage: str, system: str, model: System) -> Weights:
     """A model's networks, under the names that they have in one of the system's own stages."""
-    return {source[1]: model.get_submodule(name).state_dict()
-            for name, source in SOURCES[system].items() if source and source[0] == stage}
+    return {there: model.get_submodule(name).state_dict()
+            for name, (its_stage, there) in SOURCES[system].items() if its_stage == stage}
 
 
 def assemble(config: SystemConfig, system: str, folder: Path) -> System:
@@ -118,8 +118,9 @@ class Stage(lightning.LightningModule):
         self.system = System(replace(config, system=kind)).to(memory_format=torch.channels_last)
         if start is None:
             load_networks(self.system, INITIAL[stage], folder)
-        for name, weights in (start or {}).items():
-            self.system.get_submodule(name).load_state_dict(weights)
+        else:
+            for name, weights in start.items():
+                self.system.get_submodule(name).load_state_dict(weights)
         self.system.requires_grad_(False)  # several processes wait for every gradient that is asked for
         self.networks = nn.ModuleList(self.system.get_submodule(name) for name in INITIAL[stage])
         self.networks.requires_grad_(True)

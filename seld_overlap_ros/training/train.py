@@ -163,7 +163,8 @@ def train(
     """Train every stage that the systems need and that is not finished yet, then write each system as one checkpoint.
 
     `out` receives one file a stage and `SYSTEM.model.safetensors`; systems share the stages that they have in common.
-    With `start`, the name or file of a trained model of one system, that system's own stages go on from its weights.
+    With `start`, the name or file of a trained model of one system, that system's own stages go on from its weights;
+    to be resumed, it needs that file again.
     Raises ValueError if `out` holds another training, if the recipe lacks a stage, or if the model does not fit.
     """
     keep_freed_memory()
@@ -173,9 +174,9 @@ def train(
         "seed": seed,
         "mixtures": len(mixtures.train),
     }
-    model = _started(start, config, systems) if start else None
+    model = None
     if start:
-        asked["start"] = {"sha256": sha256(find_model(start)), "training": read_training_record(start)}
+        model, asked["start"] = _started(start, config, systems)
     _claim(out, asked | {"config": config.to_dict()})
     needed = own_stages(systems[0]) if start else needed_stages(systems)
     if lacking := [stage for stage in needed if stage not in recipe.stages]:
@@ -194,13 +195,16 @@ def train(
             save_model(path, assemble(config, system, out), asked | {"system": system, "stages": stages})
 
 
-def _started(start: str | Path, config: SystemConfig, systems: Sequence[str]) -> System:
-    """The model to go on from, which must be of the one system that is asked for and of all that `config` says."""
-    model = load_model(start)
-    if len(systems) != 1 or model.config != replace(config, system=architecture(systems[0])):
+def _started(start: str | Path, config: SystemConfig, systems: Sequence[str]) -> tuple[System, dict]:
+    """The model to go on from, and what the record says of it.
+
+    Raises ValueError unless it is of the one system that is asked for and of all that `config` says.
+    """
+    model, record = load_model(start), read_training_record(start)
+    if len(systems) != 1 or "stages" not in record or model.config != replace(config, system=architecture(systems[0])):
         raise ValueError(f"{start} cannot be gone on from: ask for one --system, its own, with a recipe of its width "
-                         "and inputs, and mixtures of its array, directions and classes")
-    return model
+                         "and inputs, and mixtures of its array, directions and classes; and `train` must have made it")
+    return model, {"sha256": sha256(find_model(start)), "training": record}
 
 
 def _figures_file(out: Path, stage: str) -> Path:
@@ -212,5 +216,6 @@ def _claim(out: Path, asked: dict) -> None:
     out.mkdir(parents=True, exist_ok=True)
     claim, text = out / "run.json", json.dumps(asked, indent=1)
     if claim.is_file() and claim.read_text() != text:
-        raise ValueError(f"{out} holds another training (recipe, seed, array, classes): set --out to another folder")
+        raise ValueError(f"{out} holds another training (recipe, seed, array, classes or start): "
+                         "set --out to another folder")
     claim.write_text(text)

@@ -9,7 +9,7 @@ import soundfile
 
 from seld_overlap_ros.config import MicrophoneArray
 from seld_overlap_ros.evaluation.classical import Classical
-from seld_overlap_ros.models.engine import BEST, load_engine
+from seld_overlap_ros.models.engine import DEFAULT_MODEL, load_engine
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 RATE, N = 16000, 65792
@@ -18,7 +18,7 @@ LEFT, BEHIND = np.radians(97), np.radians(-171)  # near the middles of direction
 
 @pytest.fixture(scope="module")
 def classical():
-    return Classical(load_engine(BEST))
+    return Classical(load_engine(DEFAULT_MODEL))
 
 
 def recording(name):

@@ -9,7 +9,7 @@ from seld_overlap_ros.bags.scenes import from_scene
 from seld_overlap_ros.bags.writing import START_NS, write_bag
 from seld_overlap_ros.evaluation.replay import Settings, hear_all
 from seld_overlap_ros.hearing import Hearing
-from seld_overlap_ros.models.engine import BEST, load_engine
+from seld_overlap_ros.models.engine import DEFAULT_MODEL, load_engine
 from seld_overlap_ros.streaming.sources import find_scene
 from seld_overlap_ros.streaming.streams import Streams
 from seld_overlap_ros.streaming.tracks import Tracks
@@ -19,7 +19,7 @@ RATE, SECONDS = 16000, 7
 
 @pytest.fixture(scope="module")
 def system():
-    return load_engine(BEST)
+    return load_engine(DEFAULT_MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,8 @@ def test_a_bag_is_heard_as_full_node_does_it(demo, samples, system):
 def test_systems_side_by_side_hear_what_each_hears_alone_and_the_progress_counts_every_chunk(demo, system):
     ticks = []
     settings = Settings(hop_s=2.0)
-    both = hear_all([demo], {"a": system, "b": load_engine(BEST)}, settings, lambda: ticks.append(1), threads=2)
+    systems = {"a": system, "b": load_engine(DEFAULT_MODEL)}
+    both = hear_all([demo], systems, settings, lambda: ticks.append(1), threads=2)
     (alone,) = hear_all([demo], {"a": system}, settings)["a"]
     assert len(ticks) == 2 * demo.n_chunks == 160
     for (got,) in both.values():

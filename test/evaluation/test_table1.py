@@ -237,6 +237,13 @@ def test_a_file_is_of_the_training_that_its_record_names(data, tmp_path):
     assert [run.name for run in find_runs([], [str(shipped), str(two)])] == ["tiny/1", "tiny/2"]
 
 
+def test_a_training_that_went_on_is_another_run(data, tmp_path):
+    path = data / "tiny" / "1" / "overlap.model.safetensors"
+    record = RECORD | {"seed": 3, "start": {"sha256": "", "training": RECORD | {"seed": 1}}}
+    save_model(tmp_path / "overlap.model.safetensors", System(CONFIG), record)
+    assert [run.name for run in find_runs([path.parent, tmp_path], [])] == ["tiny/1", "tiny/1, then tiny/3"]
+
+
 def test_trainings_of_an_earlier_table_are_kept_beside_new_ones(data, results, tmp_path):
     outs = [tmp_path / "first", tmp_path / "both"]
     for out, seed, more in zip(outs, "12", ([], ["--earlier", str(outs[0] / "results.json")]), strict=True):
@@ -245,14 +252,38 @@ def test_trainings_of_an_earlier_table_are_kept_beside_new_ones(data, results, t
         assert done.exit_code == 0, done.output
     both = json.loads((outs[1] / "results.json").read_text())
     assert both == results
-    with pytest.raises(ValueError, match="of other mixtures"):
-        with_earlier(both, {**results, "mixtures": {**results["mixtures"], "content": "another"}})
+
+
+def test_an_earlier_table_of_other_mixtures_is_refused_before_anything_is_evaluated(data, results, tmp_path):
+    for strange in ({**results["mixtures"], "content": "another"}, {"val": 2, "test": 3, "classes": 3, "rooms": 2}):
+        (tmp_path / "results.json").write_text(json.dumps({**results, "mixtures": strange}))
+        done = CliRunner().invoke(app, [*command(data), "--runs", str(data / "tiny" / "1"), "--earlier",
+                                        str(tmp_path / "results.json"), "--out", str(tmp_path / "out")])
+        assert done.exit_code == 2 and "of other mixtures, or do not say of which" in done.output
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_training_that_is_evaluated_again_takes_the_place_of_its_earlier_figures():
     before, after = (results_of({"cascade": graded(n, n)}) for n in (90, 60))
     found = with_earlier(after, before)
     assert [seed["systems"]["cascade"]["n_per_1000"] for seed in found["seeds"]] == [600]
+
+
+def test_of_a_training_of_which_one_system_is_evaluated_again_the_others_stay():
+    before = results_of({"cascade": graded(60, 60), "overlap": graded(70, 70)})
+    found = with_earlier(results_of({"overlap": graded(70, 70)}), before)
+    assert found["seeds"] == module.plain(before["seeds"])
+    changed = results_of({"overlap": replace(graded(80, 80), sha256="ff")})
+    with pytest.raises(ValueError, match="run0 is another training now, and lacks cascade"):
+        with_earlier(changed, before)
+
+
+def test_what_the_best_system_says_must_be_known():
+    seeds = [{"cascade": graded(n, n)} for n in (70, 90)]
+    before, after = results_of(*seeds), results_of({"cascade": graded(60, 60)})
+    after["seeds"][0]["run"] = after["best"]["run"] = "run1"  # the best of before, which is worse now
+    with pytest.raises(ValueError, match="evaluate run0 again too"):
+        with_earlier(after, before)
 
 
 def test_the_best_system_may_be_of_an_earlier_table():

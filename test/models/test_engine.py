@@ -10,7 +10,7 @@ import torch
 
 from seld_overlap_ros.config import MicrophoneArray, SystemConfig, uniform_azimuths
 from seld_overlap_ros.models import engine as module
-from seld_overlap_ros.models.engine import BEST, ENGINES, Engine, EngineError, load_engine
+from seld_overlap_ros.models.engine import DEFAULT_MODEL, ENGINES, Engine, EngineError, load_engine
 from seld_overlap_ros.models.system import System, save_model
 from seld_overlap_ros.simulation.rooms import scene_rng
 
@@ -100,7 +100,7 @@ def test_auto_is_the_fastest_that_is_installed(monkeypatch):
 def test_an_engine_that_is_not_there_is_refused_with_what_would_do(monkeypatch, name, said):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(EngineError, match=said):
-        load_engine(BEST, name)
+        load_engine(DEFAULT_MODEL, name)
 
 
 LEFT_TO_ANOTHER_THREAD = """
@@ -119,6 +119,6 @@ print(len(heard))
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if name != "auto"])
 def test_signals_reach_a_process_whose_engine_ended_in_another_thread(name):
-    line = [sys.executable, "-X", "faulthandler", "-c", LEFT_TO_ANOTHER_THREAD, BEST, name]
+    line = [sys.executable, "-X", "faulthandler", "-c", LEFT_TO_ANOTHER_THREAD, DEFAULT_MODEL, name]
     done = subprocess.run(line, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr

@@ -14,7 +14,7 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from seld_overlap_ros.bags.definitions import type_store  # noqa: E402
 from seld_overlap_ros.cli import app  # noqa: E402
-from seld_overlap_ros.models.engine import BEST  # noqa: E402
+from seld_overlap_ros.models.engine import DEFAULT_MODEL  # noqa: E402
 from seld_overlap_ros.streaming.sources import find_scene  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -54,20 +54,20 @@ def bag_of_a_robot(bag, tmp_path):
 
 def same(result: dict) -> None:
     """Of each system, live is as offline in every score."""
-    offline, live = (result["systems"][name]["all"] for name in (BEST, f"{BEST}, live"))
+    offline, live = (result["systems"][name]["all"] for name in (DEFAULT_MODEL, f"{DEFAULT_MODEL}, live"))
     numbers = {score for score, value in offline.items() if isinstance(value, float)}
     assert [live[score] for score in numbers] == pytest.approx([offline[score] for score in numbers], abs=0.02)
     assert offline["found"] > 0.5
-    [run] = result["live"][f"{BEST}, live"]
+    [run] = result["live"][f"{DEFAULT_MODEL}, live"]
     assert run["differences"] == [] and run["dropped_s"] == []
-    assert run["n_heard"] == run["n_expected"] == len(result["run_time"][f"{BEST}, live"]["latency_s"]) > 8
+    assert run["n_heard"] == run["n_expected"] == len(result["run_time"][f"{DEFAULT_MODEL}, live"]["latency_s"]) > 8
 
 
 def test_live_is_as_offline(bag, tmp_path):
     words = ["evaluate", bag, "--live", "--rate", 0, "--out", tmp_path / "scores.json"]
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 0, done.output
-    assert f"{BEST}, live, bag: " in done.output and "as offline" in done.output
+    assert f"{DEFAULT_MODEL}, live, bag: " in done.output and "as offline" in done.output
     same(json.loads((tmp_path / "scores.json").read_text()))
 
 

@@ -175,16 +175,17 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(data, tmp_path, monkeypa
     assert all(torch.equal(cut[name], value) for name, value in whole.items())
 
 
-def test_a_training_goes_on_from_a_model_in_its_last_stage_alone(data, tmp_path):
-    train(SHORT, CONFIG, data, tmp_path / "first", systems=["overlap"])
-    model = tmp_path / "first" / "overlap.model.safetensors"
-    still = replace(SHORT, stages={"overlap": StageRecipe(1, 0.0, 2)})
-    train(still, CONFIG, data, tmp_path / "still", systems=["overlap"], start=model)
-    record = read_training_record(tmp_path / "still" / "overlap.model.safetensors")
-    assert list(record["stages"]) == ["overlap"] and "ssl" in record["start"]["training"]["stages"]
+@pytest.mark.parametrize(("system", "stages"), [("overlap", ["overlap"]), ("ssl_sss", ["ssc", "ssl_sss"])])
+def test_a_training_goes_on_from_a_model_in_the_systems_own_stages(data, tmp_path, system, stages):
+    train(SHORT, CONFIG, data, tmp_path / "first", systems=[system])
+    model = tmp_path / "first" / f"{system}.model.safetensors"
+    still = replace(SHORT, stages={stage: StageRecipe(1, 0.0, 2) for stage in INITIAL})
+    train(still, CONFIG, data, tmp_path / "still", systems=[system], start=model)
+    record = read_training_record(tmp_path / "still" / f"{system}.model.safetensors")
+    assert sorted(record["stages"]) == stages and "ssl" in record["start"]["training"]["stages"]
     assert core_hours(record) > core_hours(record["start"]["training"])
     before, after = (dict(load_model(path).named_parameters()) for path in (
-        model, tmp_path / "still" / "overlap.model.safetensors"))
+        model, tmp_path / "still" / f"{system}.model.safetensors"))
     assert all(torch.equal(after[name], value) for name, value in before.items())  # at a rate of zero
 
 
@@ -192,7 +193,7 @@ def test_a_training_goes_on_from_a_model_in_its_last_stage_alone(data, tmp_path)
     (["overlap"], replace(CONFIG, width=1 / 16)), (["cascade"], CONFIG), (["overlap", "cascade"], CONFIG),
 ])
 def test_a_model_that_does_not_fit_is_not_gone_on_from(data, tmp_path, systems, config):
-    save_model(tmp_path / "mine.safetensors", System(replace(CONFIG, system="overlap")), {})
+    save_model(tmp_path / "mine.safetensors", System(replace(CONFIG, system="overlap")), {"stages": {}})
     with pytest.raises(ValueError, match="cannot be gone on from: ask for one --system"):
         train(SHORT, config, data, tmp_path / "run", systems, start=tmp_path / "mine.safetensors")
 
