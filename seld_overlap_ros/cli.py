@@ -71,12 +71,13 @@ def train(
     loaded = load_recipe(shipped("training/recipes", recipe))
     stored, val = (MixtureStore.load((mixtures or folder / "mixtures") / split) for split in ("train", "val"))
     stored = replace(stored, truth=stored.truth[:limit])
+    fresh = None
     if loaded.fresh:
-        stored = replace(load_fresh(folder, "train", len(stored), stored.labels), turned=loaded.turned)
+        fresh = replace(load_fresh(folder, "train", len(stored), stored.labels), varied=True)
     config = SystemConfig(val.labels, width=loaded.width, mel_bands=loaded.mel_bands, steered=loaded.steered,
                           array=val.array, azimuths=val.azimuths)
     out = out or folder / "runs" / loaded.name / str(seed)
-    train_all(loaded, config, Mixtures(stored, val), out, systems or TABLE_1, seed, processes, start)
+    train_all(loaded, config, Mixtures(stored, val, fresh), out, systems or TABLE_1, seed, processes, start)
     typer.echo(f"trained: {out}")
 
 

@@ -18,13 +18,13 @@ from seld_overlap_ros.simulation.rooms import RoomBank, scene_rng
 class FreshMixtures:
     """N mixtures. Mixture i depends on (key, i) only, whatever the order or the number of workers."""
 
-    key: str  # the split, and the epoch where every epoch has its own
+    key: str  # the split, and the pass where every pass has its own
     n_mixtures: int
     clips: dict[str, Sequence[Clip]]  # of each class
     bank: RoomBank
     noise: NoiseBank
     n_samples: int
-    turned: bool = False  # each as the array hears it in a turn of its own (`turning.py`)
+    varied: bool = False  # each as the array hears it in a turn of its own, clips a little faster or slower
 
     def __len__(self) -> int:
         return self.n_mixtures
@@ -33,11 +33,11 @@ class FreshMixtures:
         if not 0 <= index < self.n_mixtures:
             raise IndexError(index)
         rng = scene_rng("mixture", self.key, index)
-        return draw_scene(rng, self.clips, self.bank, self.noise, self.n_samples, self.turned)
+        return draw_scene(rng, self.clips, self.bank, self.noise, self.n_samples, self.varied)
 
-    def at_epoch(self, epoch: int) -> FreshMixtures:
-        """As many others, for one epoch of training."""
-        return replace(self, key=f"{self.key}/{epoch}")
+    def of(self, *key: str | int) -> FreshMixtures:
+        """As many others, for one pass of one training, say."""
+        return replace(self, key="/".join(map(str, (self.key, *key))))
 
 
 def load_fresh(folder: Path, split: str, n_mixtures: int, labels: Sequence[str] = ()) -> FreshMixtures:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import soxr
 from scipy.signal import oaconvolve
 
 from seld_overlap_ros.simulation.noise import NoiseBank
@@ -20,6 +21,7 @@ SERIES, SERIES_GAP_S = (2, 6), (0.2, 0.6)
 LEVEL_RANGE_DB = (-8.0, 0.0)  # of a source, relative to the loudest possible
 SNR_RANGE_DB = (10.0, 20.0)  # mean 15 dB, as the paper
 PEAK_RANGE_DB = (-25.0, -1.0)  # of the mixture, relative to full scale
+SPEED = (0.85, 1.18)  # of a varied clip: pitch and tempo together, as a larger or a smaller bell
 VISIBLE = 0.7  # share of a clip that lies inside the window at least
 
 
@@ -54,15 +56,20 @@ class Scene:
     room: str
 
 
-def as_heard(clip: Clip, n_samples: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """The dry samples (n,) of one event: the clip, or a series of it where it is very short; at most n_samples."""
-    if len(clip.samples) >= SHORT_S * sample_rate:
-        return clip.samples[:n_samples]
+def at_speed(samples: np.ndarray, speed: float) -> np.ndarray:
+    """Samples (n,) played `speed` times as fast, pitch and tempo together."""
+    return soxr.resample(samples, speed, 1.0)
+
+
+def as_heard(samples: np.ndarray, n_samples: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
+    """The dry samples (n,) of one event: those of a clip, or a series of it where it is very short; at most n_samples."""
+    if len(samples) >= SHORT_S * sample_rate:
+        return samples[:n_samples]
     starts = np.cumsum(rng.uniform(*SERIES_GAP_S, rng.integers(SERIES[0], SERIES[1] + 1)))
     starts = ((starts - starts[0]) * sample_rate).astype(int)
-    series = np.zeros(starts[-1] + len(clip.samples), np.float32)
+    series = np.zeros(starts[-1] + len(samples), np.float32)
     for start in starts:
-        series[start : start + len(clip.samples)] += clip.samples
+        series[start : start + len(samples)] += samples
     return series[:n_samples]
 
 
@@ -95,41 +102,43 @@ def level(samples: np.ndarray) -> float:
 
 
 def draw_scene(rng: np.random.Generator, clips: dict[str, Sequence[Clip]], bank: RoomBank,
-               noise: NoiseBank, n_samples: int, turned: bool = False) -> Scene:
+               noise: NoiseBank, n_samples: int, varied: bool = False) -> Scene:
     """Draw one mixture of 1 to 3 sources in distinct directions. `clips` maps each class to its recordings.
 
-    turned: as the array hears it in one of the turns after which it looks the same (`turning.py`).
+    varied: as the array hears it in one of the turns after which it looks the same (`turning.py`), and each clip
+    played at a SPEED of its own.
     """
     room: Room = bank.rooms[rng.integers(len(bank.rooms))]
     n_sources = int(rng.integers(1, MAX_SOURCES + 1))
     directions = rng.permutation(sorted({p.direction for p in room.places}))[:n_sources]
+    speeds = rng.spawn(1)[0].uniform(*SPEED, n_sources) if varied else np.ones(n_sources)
     labels = sorted(clips)
     images, events = [], []
-    for direction in directions:
+    for direction, speed in zip(directions, speeds, strict=True):
         place: Place = rng.choice([p for p in room.places if p.direction == direction])
         of_class = clips[labels[rng.integers(len(labels))]]
         clip = of_class[rng.integers(len(of_class))]
-        dry, start = place_in_window(as_heard(clip, n_samples, bank.sample_rate, rng), n_samples, rng)
+        samples = at_speed(clip.samples, speed) if varied else clip.samples
+        dry, start = place_in_window(as_heard(samples, n_samples, bank.sample_rate, rng), n_samples, rng)
         heard = image(dry, bank.rirs[place.row], start, n_samples)
         gain = 10 ** (rng.uniform(*LEVEL_RANGE_DB) / 20) / (level(heard[0]) + 1e-9)
         images.append(gain * heard)
         events.append(Event(clip.label, place.azimuth, place.direction, start / bank.sample_rate,
                             len(dry) / bank.sample_rate, clip.source))
-    if turned:
+    if varied:
         allowed = turns(bank.array, bank.azimuths)
-        images, events = _turn(allowed[rng.integers(len(allowed))], images, events)
+        by = allowed[rng.integers(len(allowed))]
+        images, events = [heard[list(by.microphones)] for heard in images], turned_events(events, by)
     snr_db = float(rng.uniform(*SNR_RANGE_DB))
     mixture, stems = mix(np.stack(images), noise.piece(n_samples, rng), snr_db)
     scale = np.float32(10 ** (rng.uniform(*PEAK_RANGE_DB) / 20) / np.max(np.abs(mixture)))
     return Scene(scale * mixture, scale * stems, tuple(events), snr_db, room.name)
 
 
-def _turn(turn: Turn, images: list[np.ndarray], events: list[Event]) -> tuple[list[np.ndarray], list[Event]]:
-    azimuths = [math.remainder(event.azimuth + turn.angle, 2 * math.pi) for event in events]
-    return [heard[list(turn.microphones)] for heard in images], [
-        replace(event, azimuth=azimuth, direction=turn.directions[event.direction])
-        for event, azimuth in zip(events, azimuths, strict=True)
-    ]
+def turned_events(events: Sequence[Event], by: Turn) -> list[Event]:
+    """Where the turned array sees them."""
+    return [replace(event, azimuth=math.remainder(event.azimuth + by.angle, 2 * math.pi),
+                    direction=by.directions[event.direction]) for event in events]
 
 
 def mix(images: np.ndarray, noise: np.ndarray, snr_db: float) -> tuple[np.ndarray, np.ndarray]:

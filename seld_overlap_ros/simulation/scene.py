@@ -71,7 +71,7 @@ def play_script(
     images, events = [], []
     for number, (cue, rir) in enumerate(zip(script.cues, rirs, strict=True), 1):
         clip = _find(cue.source, clips)
-        dry = as_heard(clip, n_samples, sample_rate, rng)
+        dry = as_heard(clip.samples, n_samples, sample_rate, rng)
         heard = image(dry, rir, round(cue.onset_s * sample_rate), n_samples)
         images.append(10 ** (cue.level_db / 20) / level(heard[0]) * heard)
         events.append({

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import lightning
 import numpy as np
-import soxr
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from torch import Tensor
@@ -27,7 +26,7 @@ from seld_overlap_ros.dsp.features import log_magnitude
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.ssc_net import MelSscNet
-from seld_overlap_ros.simulation.mixture import as_heard, place_in_window
+from seld_overlap_ros.simulation.mixture import SPEED, as_heard, at_speed, place_in_window
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.training.augment import blank, colour
 from seld_overlap_ros.training.train import quiet
@@ -40,7 +39,6 @@ MIXED = 0.2  # of mixup's beta distribution: mostly one sound, now and then two 
 SMOOTHING = 0.1  # of the labels: some recordings are ambiguous
 GAIN_DB = (-30.0, -3.0)  # of the peak, re full scale
 FLOOR_DB = (-90.0, -50.0)  # of white noise, re full scale: a recording's own floor would give it away
-SPEED = (0.85, 1.18)  # pitch and tempo together, as a larger or a smaller bell
 COLOUR_DB = 3.0  # standard deviation of a smooth random frequency response: microphones differ
 MASKED = 0.125  # share of bins and of frames blanked at most
 
@@ -90,12 +88,11 @@ class ClipDataset(Dataset):
         n, rate = self.front_end.window_samples, self.front_end.sample_rate
         rng = scene_rng("clip", self.epoch, index)
         if self.epoch is None:
-            dry, start = as_heard(clip, n, rate, rng), 0
+            dry, start = as_heard(clip.samples, n, rate, rng), 0
             gain_db, floor_db = np.mean(GAIN_DB), np.mean(FLOOR_DB)
         else:
-            varied = Clip(clip.label, clip.split, clip.group, clip.source, clip.licence,
-                          soxr.resample(clip.samples, rate, rate * rng.uniform(*SPEED)))
-            dry, start = place_in_window(as_heard(varied, n, rate, rng), n, rng)
+            samples = at_speed(clip.samples, rng.uniform(*SPEED))
+            dry, start = place_in_window(as_heard(samples, n, rate, rng), n, rng)
             gain_db, floor_db = rng.uniform(*GAIN_DB), rng.uniform(*FLOOR_DB)
         window = 10 ** (floor_db / 20) * rng.standard_normal(n).astype(np.float32)
         window[start : start + len(dry)] += 10 ** (gain_db / 20) * dry

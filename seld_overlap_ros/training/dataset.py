@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,8 +14,10 @@ from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.features import analyse, log_magnitude
 from seld_overlap_ros.dsp.stft import stft
 from seld_overlap_ros.simulation.fresh import FreshMixtures
+from seld_overlap_ros.simulation.mixture import turned_events
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
+from seld_overlap_ros.simulation.turning import turns
 from seld_overlap_ros.training.augment import blank
 
 NO_CLASS = -100  # cross-entropy leaves these items out
@@ -47,10 +50,16 @@ class QueryDataset(Dataset):
         epoch: int = 0,
         masked: float = 0.0,
         features: bool = True,
+        turned: bool = False,
     ) -> None:
-        """`masked`: share of bins and of frames that are blanked at most. Without `features` none are computed."""
+        """`masked`: share of bins and of frames that are blanked at most. Without `features` none are computed.
+
+        `turned`: the array is turned to one of its directions in each mixture; the target, which one microphone hears,
+        is not.
+        """
         self.mixtures, self.config, self.empty_query = mixtures, config, empty_query
         self.seed, self.epoch, self.masked, self.features = seed, epoch, masked, features
+        self.turns = turns(config.array, config.azimuths) if turned else ()
         self.class_id = {label: i for i, label in enumerate(config.labels)}
 
     def __len__(self) -> int:
@@ -60,6 +69,9 @@ class QueryDataset(Dataset):
         """features (2M-1, F, T), active (D,), direction (), target (F, T), label () or NO_CLASS for an empty query."""
         rng = scene_rng("query", self.seed, self.epoch, index)
         scene = self.mixtures[index]
+        if self.turns:
+            by = self.turns[rng.integers(len(self.turns))]
+            scene = replace(scene, mixture=scene.mixture[list(by.microphones)], events=turned_events(scene.events, by))
         active = np.zeros(len(self.config.azimuths), np.float32)
         active[[event.direction for event in scene.events]] = 1
         front_end = self.config.front_end

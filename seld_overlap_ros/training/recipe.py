@@ -17,6 +17,9 @@ class StageRecipe:
     epochs: int
     learning_rate: float
     batch: int
+    fresh: bool = False  # other mixtures in every pass, as many as are stored, and varied (`simulation/fresh.py`)
+    turned: bool = False  # the array turned to a random one of its directions in each stored mixture; only of SSL
+    masked: float = 0.0  # share of bins and of frames blanked at most in the training features (SpecAugment)
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,19 @@ class Recipe:
     smoothing: float = 0.0  # share of a class label that is spread over all classes
     mel_bands: int = 0  # that SSC sees the spectrum in; 0: the paper's SSC
     steered: bool = False  # SSS sees how each bin sounds from the asked direction on; false: the paper's map
-    fresh: bool = False  # other mixtures in every pass, as many as are stored
-    turned: bool = False  # the array turned to a random one of its directions in each; only of fresh mixtures
-    masked: float = 0.0  # share of bins and of frames blanked at most in the training features (SpecAugment)
     labels: tuple[str, ...] = ()  # classes to mix; without them, all that there are
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
-        if self.turned and not self.fresh:
-            raise ValueError("turned needs fresh: stored mixtures hold the sources as one microphone alone hears them")
+        if any(own.turned for stage, own in self.stages.items() if stage != "ssl"):
+            raise ValueError("turned is for the stage ssl: stored mixtures hold the sources as one microphone alone "
+                             "hears them; fresh ones are turned anyway")
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a stage of it asks for fresh mixtures."""
+        return any(stage.fresh for stage in self.stages.values())
 
     def to_dict(self) -> dict:
         """Plain values, for the training record."""

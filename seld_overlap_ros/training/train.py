@@ -26,7 +26,7 @@ from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.dataset import QueryDataset, collate
 from seld_overlap_ros.training.progress import Feeding, Progress
-from seld_overlap_ros.training.recipe import Recipe
+from seld_overlap_ros.training.recipe import Recipe, StageRecipe
 from seld_overlap_ros.training.stages import (
     TABLE_1,
     Stage,
@@ -45,19 +45,24 @@ MAX_WORKERS = 8  # a process; more hold more batches in memory than any device e
 
 @dataclass(frozen=True)
 class Mixtures:
-    """What is learnt from, and what chooses the weights that are kept. Fresh mixtures are others in every pass."""
+    """What is learnt from, and what chooses the weights that are kept."""
 
-    train: MixtureStore | FreshMixtures
+    train: MixtureStore
     val: MixtureStore
+    fresh: FreshMixtures | None = None  # in place of `train`, others in every pass, in the stages that ask for them
 
     @property
     def rounds(self) -> int:
         """Rounds a pass: Lightning's epoch is a round here, as it saves and resumes by epochs."""
         return max(1, round(len(self.train) / ROUND))
 
-    def at_pass(self, number: int) -> MixtureStore | FreshMixtures:
-        """The training mixtures of a pass."""
-        return self.train.at_epoch(number) if isinstance(self.train, FreshMixtures) else self.train
+    def at_pass(self, stage: str, own: StageRecipe, seed: int, number: int) -> MixtureStore | FreshMixtures:
+        """The training mixtures of a stage's pass: fresh ones are others in every stage, seed and pass."""
+        if not own.fresh:
+            return self.train
+        if not self.fresh:
+            raise ValueError(f"{stage}: fresh mixtures are asked for, but there is nothing to draw them from")
+        return self.fresh.of(stage, seed, number)
 
 
 class StageData(lightning.LightningDataModule):
@@ -65,16 +70,18 @@ class StageData(lightning.LightningDataModule):
 
     def __init__(self, stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixtures, seed: int) -> None:
         super().__init__()
-        self.config, self.mixtures, self.seed, self.masked = config, mixtures, seed, recipe.masked
-        self.batch = recipe.stages[stage].batch
+        self.config, self.mixtures, self.seed = config, mixtures, seed
+        self.stage, self.own = stage, recipe.stages[stage]
+        self.batch = self.own.batch
         self.empty_query = recipe.empty_query if stage != "ssc" else 0.0  # silence has no class
         self.features = stage != "ssc"  # they take longer than SSC on one clean sound
 
     def train_dataloader(self) -> DataLoader:
         """Lightning's hook, called at the start of every round: this process's share of the round's mixtures."""
         number, part = divmod(self.trainer.current_epoch, self.mixtures.rounds)
-        dataset = QueryDataset(self.mixtures.at_pass(number), self.config, self.empty_query, self.seed, number,
-                               self.masked, self.features)
+        mixtures = self.mixtures.at_pass(self.stage, self.own, self.seed, number)
+        dataset = QueryDataset(mixtures, self.config, self.empty_query, self.seed, number, self.own.masked,
+                               self.features, self.own.turned)
         order = scene_rng("order", self.seed, number).permutation(len(dataset))
         order = order[part :: self.mixtures.rounds]
         n_processes = self.trainer.world_size

@@ -68,8 +68,8 @@ def test_a_recording_that_is_mostly_silence_is_placed_so_that_it_sounds():
 
 
 def test_a_turned_scene_is_the_same_one_seen_otherwise(bank, sounds):
-    pairs = [[draw_scene(scene_rng("turn", index), *(sounds[0], bank, sounds[1], N), turned=turned).events
-              for turned in (False, True)] for index in range(20)]
+    pairs = [[draw_scene(scene_rng("turn", index), *(sounds[0], bank, sounds[1], N), varied=varied).events
+              for varied in (False, True)] for index in range(20)]
     steps = []
     for plain, turned in pairs:
         assert [event.clip for event in plain] == [event.clip for event in turned]
@@ -91,7 +91,7 @@ def test_same_scene_in_any_order(bank, sounds):
 
 def test_short_sounds_come_in_series():
     clip = DryClip("tick", "tick", np.ones(1000, np.float32))
-    series = as_heard(clip, N, RATE, np.random.default_rng(0))
+    series = as_heard(clip.samples, N, RATE, np.random.default_rng(0))
     assert 2 <= round(series.sum() / 1000) <= 6
 
 
@@ -122,9 +122,9 @@ def test_store_is_the_same_to_the_bit_whatever_the_number_of_workers(bank, sound
     assert one.truth == two.truth
 
 
-def test_every_epoch_has_mixtures_of_its_own(bank, sounds):
+def test_every_pass_has_mixtures_of_its_own(bank, sounds):
     fresh = FreshMixtures("train", 1, sounds[0], bank, sounds[1], N)
-    first, again, later = (fresh.at_epoch(epoch)[0].mixture for epoch in (0, 0, 1))
+    first, again, later = (fresh.of("sss_ssc", number)[0].mixture for number in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, later)
 

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch.utils.data import default_collate
 
 from seld_overlap_ros.config import FrontEnd, MicrophoneArray, SystemConfig, uniform_azimuths
+from seld_overlap_ros.dsp.features import analyse
 from seld_overlap_ros.evaluation.table1 import core_hours
 from seld_overlap_ros.models.checkpoint import read_training_record
 from seld_overlap_ros.models.system import System, load_model, save_model
@@ -46,9 +47,8 @@ class Tone:
 
 
 @pytest.fixture(scope="module")
-def stores(tmp_path_factory) -> Path:
-    """Folder of stores of six training and two validation mixtures of decaying tones in an anechoic room."""
-    folder = tmp_path_factory.mktemp("data")
+def drawn() -> list[FreshMixtures]:
+    """Six training and two validation mixtures of decaying tones in an anechoic room."""
     time = np.arange(16000, dtype=np.float32) / 16000
     clips = {
         label: [Tone(label, f"{pitch} Hz", np.exp(-2 * time) * np.sin(2 * np.pi * pitch * time))]
@@ -56,8 +56,14 @@ def stores(tmp_path_factory) -> Path:
     }
     bank = make_bank("train", 1, MicrophoneArray.circular(), uniform_azimuths(), 16000, 1, anechoic=True)
     noise = NoiseBank(scene_rng("noise").standard_normal((1, 8, 70000)).astype(np.float16))
-    fresh = [FreshMixtures(split, n, clips, bank, noise, FrontEnd().window_samples) for split, n in SIZES]
-    for mixtures in fresh:
+    return [FreshMixtures(split, n, clips, bank, noise, FrontEnd().window_samples) for split, n in SIZES]
+
+
+@pytest.fixture(scope="module")
+def stores(drawn, tmp_path_factory) -> Path:
+    """Folder of the stores of them."""
+    folder = tmp_path_factory.mktemp("data")
+    for mixtures in drawn:
         make_store(folder / mixtures.key, mixtures)
     return folder
 
@@ -76,7 +82,7 @@ def test_all_stages_lead_to_checkpoints_that_say_how_they_were_trained(data, tmp
     assert all(torch.equal(value, last[name].half().float()) for name, value in system.state_dict().items())
     record = read_training_record(tmp_path / "overlap.model.safetensors")
     assert list(record["stages"]) == ["ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap"]
-    assert (record["mixtures"], record["recipe"]["fresh"], record["recipe"]["name"]) == (6, False, "tiny")
+    assert (record["mixtures"], record["recipe"]["width"], record["recipe"]["name"]) == (6, RECIPE.width, "tiny")
     assert all(np.isfinite(stage["val/loss"]) for stage in record["stages"].values())
     assert all(0 < stage["fed_share"] <= 1 for stage in record["stages"].values())
     assert any((tmp_path / "tensorboard" / "overlap").glob("events.out.tfevents.*"))
@@ -99,9 +105,26 @@ def test_systems_share_the_stages_that_they_have_in_common(data, tmp_path):
 
 
 def test_the_squared_loss_of_the_paper_falls_as_well(data, tmp_path):
-    squared = replace(RECIPE, loss="squared", one_cycle=False, masked=0.1,
-                      stages={"ssc": StageRecipe(8, 3e-3, 2)})
+    squared = replace(RECIPE, loss="squared", one_cycle=False, stages={"ssc": StageRecipe(8, 3e-3, 2, masked=0.1)})
     train_stage("ssc", CONFIG, squared, data, tmp_path, seed=0)
+    losses = curve(tmp_path / "ssc" / "log")
+    assert losses[-1] < losses[0]
+
+
+def test_fresh_mixtures_are_others_in_every_pass_and_training_and_the_same_when_resumed(data, drawn):
+    asked = StageRecipe(2, 1e-3, 2, fresh=True)
+    with pytest.raises(ValueError, match="nothing to draw them from"):
+        data.at_pass("ssl", asked, 0, 0)
+    data = replace(data, fresh=replace(drawn[0], varied=True))
+    first, again, later, other = (data.at_pass("ssl", asked, seed, number)[0].mixture
+                                  for seed, number in ((0, 0), (0, 0), (0, 1), (1, 0)))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, later) and not np.array_equal(first, other)
+
+
+def test_a_stage_learns_from_fresh_mixtures(data, drawn, tmp_path):
+    recipe = replace(RECIPE, stages={"ssc": StageRecipe(8, 3e-3, 2, fresh=True, masked=0.1)})
+    train_stage("ssc", CONFIG, recipe, replace(data, fresh=replace(drawn[0], varied=True)), tmp_path, seed=0)
     losses = curve(tmp_path / "ssc" / "log")
     assert losses[-1] < losses[0]
 
@@ -245,6 +268,18 @@ def test_an_empty_query_asks_for_silence_where_no_sound_is(data):
         assert not item["target"].any()
 
 
+def test_a_turned_item_is_what_the_turned_array_hears(data):
+    plain, turned = (QueryDataset(data.train, CONFIG, 0.0, turned=turned) for turned in (False, True))
+    steps = set()
+    for index, (one, other) in enumerate(zip(plain, turned, strict=True)):
+        matches = [step for step in range(8) if torch.equal(other["active"], one["active"].roll(step))]
+        heard = [analyse(np.roll(data.train[index].mixture, step, axis=0), CONFIG.front_end)[0] for step in matches]
+        assert any(np.array_equal(other["features"], features) for features in heard)
+        assert other["active"][other["direction"]] == 1
+        steps |= set(matches)
+    assert len(steps) > 1
+
+
 def test_leaving_features_out_changes_nothing_else(data):
     for whole, short in zip(*(QueryDataset(data.train, CONFIG, 0.2, features=f) for f in (True, False)), strict=True):
         assert set(whole) - set(short) == {"features"}
@@ -264,8 +299,8 @@ def test_a_batch_holds_what_its_items_hold_with_the_features_channels_last(data)
      ("base: mine", "its own base"),
      ("loss: cubic\nname: a\nwidth: 1\nseparation_weight: 1\nlocalization_weight: 1\nempty_query: 0\nstages: {}",
       "entropy"),
-     ("turned: true\nname: a\nwidth: 1\nseparation_weight: 1\nlocalization_weight: 1\nempty_query: 0\nstages: {}",
-      "needs fresh")],
+     ("name: a\nwidth: 1\nseparation_weight: 1\nlocalization_weight: 1\nempty_query: 0\n"
+      "stages: {sss: {epochs: 1, learning_rate: 1, batch: 1, turned: true}}", "for the stage ssl")],
 )
 def test_a_malformed_recipe_is_refused_in_one_sentence(tmp_path, text, said):
     path = tmp_path / "mine.yaml"
