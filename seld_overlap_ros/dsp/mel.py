@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 LOWEST_HZ = 30.0
+FRAMES = 2  # whose power is one
+RANGE_DB = 60.0  # below the loudest band: lower lies what is left of other sounds, and no sound's character
+FAINTEST_DB = -80.0  # re full scale: what is fainter is not taken for loud
 
 
 def mel_filters(n_bands: int, n_bins: int, sample_rate: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from openvino import opset13 as ops
 
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.features import FLOOR_DB
-from seld_overlap_ros.dsp.mel import mel_filters
+from seld_overlap_ros.dsp.mel import FAINTEST_DB, FRAMES, RANGE_DB, mel_filters
 from seld_overlap_ros.dsp.steering import beams, likeness_scale, steps_before
 from seld_overlap_ros.models.layout import CLASSIFIER_CHANNELS, DECODER_CHANNELS, ENCODER_CHANNELS, MEL_BLOCKS
 
@@ -65,23 +65,29 @@ def likeness_model(tensors: Tensors, config: SystemConfig) -> Model:
 
 
 def ssc_model(tensors: Tensors, config: SystemConfig, n_sources: int) -> Model:
-    """Log magnitude (K, T, F), or mel bands (K, T, bands) where the model has such -> probability per class (K, C)."""
+    """Log magnitude (K, T, F), or mel bands (K, T/2, bands) where the model has such -> probability per class (K, C)."""
     front_end = config.front_end
-    planes = _parameter(n_sources, front_end.n_frames, config.mel_bands or front_end.n_bins)
+    shape = (front_end.n_frames // FRAMES, config.mel_bands) if config.mel_bands else (front_end.n_frames, front_end.n_bins)
+    planes = _parameter(n_sources, *shape)
     classifier = _mel_classifier if config.mel_bands else _classifier
     logits = classifier(_unsqueeze(planes, 1), tensors, "ssc" if config.mel_bands else "ssc.layers")
     return Model([ops.softmax(logits, 1)], [planes], "SSC")
 
 
 def mel_model(tensors: Tensors, config: SystemConfig, n_sources: int) -> Model:
-    """Of MelSscNet.mel: log magnitude (K, T, F) -> (K, T, bands). To be exact: powers span 24 decades."""
+    """Of MelSscNet.mel: log magnitude (K, T, F) -> (K, T/2, bands). To be exact: powers span 24 decades."""
     front_end = config.front_end
     planes = _parameter(n_sources, front_end.n_frames, front_end.n_bins)
     filters = _constant(mel_filters(config.mel_bands, front_end.n_bins, front_end.sample_rate))
     nepers = _constant(FLOOR_DB / 10 * np.log(10))  # from 0 to 1
     power = ops.exp(ops.multiply(ops.subtract(planes, _constant(1)), nepers))
+    power = ops.reshape(power, _integers([0, -1, FRAMES, front_end.n_bins]), True)
+    power = ops.reduce_mean(power, _integers([2]), False)
     bands = ops.add(ops.matmul(power, filters, False, True), _constant(10 ** (-FLOOR_DB / 10)))
-    return Model([ops.add(ops.divide(ops.log(bands), nepers), _constant(1))], [planes], "mel")
+    level_db = ops.multiply(ops.log(bands), _constant(10 / np.log(10)))
+    highest = ops.maximum(ops.reduce_max(level_db, _integers([1, 2]), True), _constant(FAINTEST_DB))
+    below = ops.divide(ops.subtract(level_db, highest), _constant(RANGE_DB))
+    return Model([ops.relu(ops.add(below, _constant(1)))], [planes], "mel")
 
 
 def _features(config: SystemConfig) -> Node:
@@ -159,7 +165,7 @@ def _gate(separated: list[Node]) -> Node:
 
 
 def _mel_classifier(x: Node, tensors: Tensors, name: str) -> Node:
-    """Of ssc_net.MelSscNet: (B, 1, T, bands) -> (B, C) logits."""
+    """Of ssc_net.MelSscNet: (B, 1, T/2, bands) -> (B, C) logits."""
     layer = 0
     for block in MEL_BLOCKS:
         for _ in block:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seld_overlap_ros.dsp.features import FLOOR_DB
-from seld_overlap_ros.dsp.mel import mel_filters
+from seld_overlap_ros.dsp.mel import FAINTEST_DB, FRAMES, RANGE_DB, mel_filters
 from seld_overlap_ros.models.blocks import conv_classifier
 from seld_overlap_ros.models.layout import MEL_BLOCKS, mel_heights, scaled
 
@@ -28,7 +28,8 @@ class SscNet(nn.Module):
 class MelSscNet(nn.Module):
     """As SscNet, on mel bands, deeper where the picture is small, and with mean and maximum over time at the end.
 
-    Mel bands make it cheaper and keep a pitch's shape wherever it lies; it generalises better from few recordings.
+    It generalises better from few recordings: mel bands keep a pitch's shape wherever it lies, and a sound's level and
+    what lies far below it, such as what is left of other sounds, are not seen. Frames two by two make it cheaper.
     """
 
     def __init__(self, n_classes: int, width: float, n_bands: int, n_bins: int, sample_rate: int) -> None:
@@ -48,12 +49,14 @@ class MelSscNet(nn.Module):
 
     def forward(self, source: Tensor) -> Tensor:
         """(B, F, T) -> (B, C)."""
-        bands = self.mel(source)[:, None].contiguous(memory_format=torch.channels_last)  # (B, 1, bands, T)
-        x = self.layers(bands).flatten(1, 2)  # (B, N bands/32, T/32)
+        bands = self.mel(source)[:, None].contiguous(memory_format=torch.channels_last)  # (B, 1, bands, T/2)
+        x = self.layers(bands).flatten(1, 2)  # (B, N bands/32, T/64)
         return self.head(torch.cat([x.mean(dim=-1), x.amax(dim=-1)], dim=1))
 
     def mel(self, source: Tensor) -> Tensor:
-        """Normalised log magnitude (B, F, T) -> that of mel bands (B, bands, T), in the same [0, 1]."""
+        """Normalised log magnitude (B, F, T) -> level of mel bands (B, bands, T/2), 1 the highest, 0 RANGE_DB below."""
         with torch.autocast(source.device.type, enabled=False):  # powers span 24 decades
-            power = torch.pow(10.0, FLOOR_DB / 10 * (source.float() - 1))
-            return torch.log10(self.filters @ power + 10 ** (-FLOOR_DB / 10)) * (10 / FLOOR_DB) + 1
+            power = torch.pow(10.0, FLOOR_DB / 10 * (source.float() - 1)).unflatten(2, (-1, FRAMES)).mean(dim=3)
+            level_db = 10 * torch.log10(self.filters @ power + 10 ** (-FLOOR_DB / 10))
+            highest = level_db.amax(dim=(1, 2), keepdim=True).clamp(min=FAINTEST_DB)
+            return ((level_db - highest) / RANGE_DB + 1).clamp(min=0)

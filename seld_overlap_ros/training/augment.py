@@ -23,8 +23,13 @@ def blank(spectrograms: Sequence[np.ndarray], share: float, rng: np.random.Gener
             spectrogram[where] = 0
 
 
-def colour(log_mag: np.ndarray, spread_db: float, rng: np.random.Generator) -> None:
-    """Put a smooth random frequency response, of six knots, on a normalised log magnitude (F, T), in place."""
+def colour(log_mags: Sequence[np.ndarray], spread_db: float, rng: np.random.Generator) -> None:
+    """Put a smooth random frequency response, of six knots, on normalised log magnitudes (F, T), in place.
+
+    It is the same on all, and nothing stays nothing.
+    """
     knots = rng.normal(0, spread_db / FLOOR_DB, 6)
-    response = np.interp(np.linspace(0, len(knots) - 1, log_mag.shape[0]), np.arange(len(knots)), knots)
-    np.clip(log_mag + response[:, None], 0, 1, out=log_mag)
+    n_bins = log_mags[0].shape[0]
+    response = np.interp(np.linspace(0, len(knots) - 1, n_bins), np.arange(len(knots)), knots).astype(np.float32)
+    for log_mag in log_mags:
+        np.clip(log_mag + response[:, None] * (log_mag > 0), 0, 1, out=log_mag)

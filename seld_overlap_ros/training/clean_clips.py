@@ -98,7 +98,7 @@ class ClipDataset(Dataset):
         window[start : start + len(dry)] += 10 ** (gain_db / 20) * dry
         features = log_magnitude(stft(window, self.front_end))
         if self.epoch is not None:
-            colour(features, COLOUR_DB, rng)
+            colour([features], COLOUR_DB, rng)
             blank([features], MASKED, rng)
         return torch.from_numpy(np.ascontiguousarray(features)), self.class_id[clip.label]
 

@@ -18,7 +18,8 @@ from seld_overlap_ros.simulation.mixture import turned_events
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.simulation.turning import turns
-from seld_overlap_ros.training.augment import blank
+from seld_overlap_ros.training.augment import blank, colour
+from seld_overlap_ros.training.recipe import StageRecipe
 
 NO_CLASS = -100  # cross-entropy leaves these items out
 
@@ -48,18 +49,16 @@ class QueryDataset(Dataset):
         empty_query: float,
         seed: int = 0,
         epoch: int = 0,
-        masked: float = 0.0,
+        varied: StageRecipe | None = None,
         features: bool = True,
-        turned: bool = False,
     ) -> None:
-        """`masked`: share of bins and of frames that are blanked at most. Without `features` none are computed.
+        """`varied`: how the items are, as the recipe of a stage has it. Without `features` none are computed.
 
-        `turned`: the array is turned to one of its directions in each mixture; the target, which one microphone hears,
-        is not.
+        A turned array turns no target, which is what one microphone hears.
         """
         self.mixtures, self.config, self.empty_query = mixtures, config, empty_query
-        self.seed, self.epoch, self.masked, self.features = seed, epoch, masked, features
-        self.turns = turns(config.array, config.azimuths) if turned else ()
+        self.seed, self.epoch, self.varied, self.features = seed, epoch, varied, features
+        self.turns = turns(config.array, config.azimuths) if varied and varied.turned else ()
         self.class_id = {label: i for i, label in enumerate(config.labels)}
 
     def __len__(self) -> int:
@@ -86,6 +85,13 @@ class QueryDataset(Dataset):
             event = scene.events[k]
             item |= {"direction": event.direction, "label": self.class_id[event.label],
                      "target": log_magnitude(stft(scene.stems[k], front_end))}
-        if self.masked:
-            blank([item[name] for name in ("features", "target") if name in item], self.masked, rng)
+        self._vary([item[name] for name in ("features", "target") if name in item], rng)
         return {name: torch.as_tensor(value) for name, value in item.items()}
+
+    def _vary(self, spectrograms: Sequence[np.ndarray], rng: np.random.Generator) -> None:
+        """Features (2M-1, F, T), where there are any, and target (F, T) as the recipe has it, in place."""
+        if self.varied and self.varied.coloured:
+            *features, target = spectrograms
+            colour([*(each[0] for each in features), target], self.varied.coloured, rng)
+        if self.varied and self.varied.masked:
+            blank(spectrograms, self.varied.masked, rng)

@@ -19,6 +19,7 @@ class StageRecipe:
     batch: int
     fresh: bool = False  # other mixtures in every pass, as many as are stored, and varied (`simulation/fresh.py`)
     turned: bool = False  # the array turned to a random one of its directions in each stored mixture; only of SSL
+    coloured: float = 0.0  # [dB] standard deviation of a smooth random frequency response of all microphones
     masked: float = 0.0  # share of bins and of frames blanked at most in the training features (SpecAugment)
 
 

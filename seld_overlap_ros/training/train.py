@@ -80,8 +80,8 @@ class StageData(lightning.LightningDataModule):
         """Lightning's hook, called at the start of every round: this process's share of the round's mixtures."""
         number, part = divmod(self.trainer.current_epoch, self.mixtures.rounds)
         mixtures = self.mixtures.at_pass(self.stage, self.own, self.seed, number)
-        dataset = QueryDataset(mixtures, self.config, self.empty_query, self.seed, number, self.own.masked,
-                               self.features, self.own.turned)
+        dataset = QueryDataset(mixtures, self.config, self.empty_query, self.seed, number, self.own,
+                               self.features)
         order = scene_rng("order", self.seed, number).permutation(len(dataset))
         order = order[part :: self.mixtures.rounds]
         n_processes = self.trainer.world_size

@@ -45,9 +45,17 @@ def test_the_mel_classifier_is_another_ssc_and_nothing_else_changes():
         MelSscNet(3, 0.03, 40, 256, 16000)
 
 
+def test_mel_bands_show_what_is_heard_and_not_how_loud_it_is():
+    net = MelSscNet(3, 0.03, 64, 256, 16000)
+    sound = torch.rand(1, 256, 8) / 3
+    for level_db in (0, -20, -60):
+        torch.testing.assert_close(net.mel(sound + (1 - 1 / 3) + level_db / 120), net.mel(sound + (1 - 1 / 3)), atol=1e-3, rtol=0)
+    faint = net.mel(torch.cat([torch.full((1, 256, 4), 0.9), torch.full((1, 256, 4), 0.9 - 30 / 120)], dim=2))
+    torch.testing.assert_close(faint[0, 0], torch.tensor([1, 1, 0.5, 0.5]))
+
+
 def test_mel_bands_hold_the_power_of_the_bins_that_they_cover():
     net = MelSscNet(3, 0.03, 64, 256, 16000)
-    torch.testing.assert_close(net.mel(torch.full((1, 256, 4), 0.7)), torch.full((1, 64, 4), 0.7))
     tone = torch.zeros(1, 256, 4)
     tone[:, 64] = 1.0  # 2 kHz, in the middle of the mel scale's 0 to 4 kHz
     loudest = net.mel(tone)[0, :, 0].argmax().item()

@@ -18,8 +18,11 @@ def test_the_same_band_and_stretch_are_blanked_in_all():
 
 def test_a_colour_is_one_smooth_response_for_all_frames():
     spectrogram = np.full((256, 10), 0.5, np.float32)
-    colour(spectrogram, 3.0, np.random.default_rng(0))
+    other = np.zeros_like(spectrogram)
+    other[:, :5] = 0.5
+    colour([spectrogram, other], 3.0, np.random.default_rng(0))
     assert (spectrogram == spectrogram[:, :1]).all()
+    assert (other[:, :5] == spectrogram[:, :5]).all() and not other[:, 5:].any()  # nothing stays nothing
     change_db = 120 * (spectrogram[:, 0] - 0.5)
     assert 1 < np.abs(change_db).max() < 12 and np.abs(np.diff(change_db)).max() < 0.5
 
@@ -27,5 +30,5 @@ def test_a_colour_is_one_smooth_response_for_all_frames():
 def test_a_colour_stays_within_the_range_of_log_magnitudes():
     for level in (0.0, 1.0):
         spectrogram = np.full((256, 10), level, np.float32)
-        colour(spectrogram, 30.0, np.random.default_rng(0))
+        colour([spectrogram], 30.0, np.random.default_rng(0))
         assert spectrogram.min() >= 0 and spectrogram.max() <= 1

@@ -123,7 +123,7 @@ def test_fresh_mixtures_are_others_in_every_pass_and_training_and_the_same_when_
 
 
 def test_a_stage_learns_from_fresh_mixtures(data, drawn, tmp_path):
-    recipe = replace(RECIPE, stages={"ssc": StageRecipe(8, 3e-3, 2, fresh=True, masked=0.1)})
+    recipe = replace(RECIPE, stages={"ssc": StageRecipe(8, 3e-3, 2, fresh=True, coloured=3.0, masked=0.1)})
     train_stage("ssc", CONFIG, recipe, replace(data, fresh=replace(drawn[0], varied=True)), tmp_path, seed=0)
     losses = curve(tmp_path / "ssc" / "log")
     assert losses[-1] < losses[0]
@@ -269,7 +269,7 @@ def test_an_empty_query_asks_for_silence_where_no_sound_is(data):
 
 
 def test_a_turned_item_is_what_the_turned_array_hears(data):
-    plain, turned = (QueryDataset(data.train, CONFIG, 0.0, turned=turned) for turned in (False, True))
+    plain, turned = (QueryDataset(data.train, CONFIG, 0.0, varied=StageRecipe(1, 1, 1, turned=turned)) for turned in (False, True))
     steps = set()
     for index, (one, other) in enumerate(zip(plain, turned, strict=True)):
         matches = [step for step in range(8) if torch.equal(other["active"], one["active"].roll(step))]
