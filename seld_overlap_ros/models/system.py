@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from seld_overlap_ros.config import SOFT_DIRECTION, SystemConfig
@@ -68,6 +68,7 @@ def save_model(path: Path, system: System, training: dict) -> None:
     """Write weights, configuration and the training record (plain JSON values) to `path`.
 
     Weights are stored as 16-bit floats, half the size at no loss that scores show; engines read them as 32 bits.
+    The same system and record give the same file.
     """
     tensors = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
@@ -79,7 +80,17 @@ def save_model(path: Path, system: System, training: dict) -> None:
         "training": json.dumps(training),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata)
+    path.write_bytes(_in_order(save(tensors, metadata)))
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata in the order of their names: safetensors has another one every time."""
+    size = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the format's alignment of what follows
+    return len(text).to_bytes(8, "little") + text + file[8 + size :]
 
 
 def load_model(name_or_path: str | Path, networks: Collection[str] | None = None) -> System:

@@ -43,6 +43,14 @@ def test_comes_back_whole_to_16_bits(saved):
     assert read_training_record(path) == {"recipe": "none"}
 
 
+def test_the_same_system_gives_the_same_file(saved):
+    path, system = saved
+    whole = path.read_bytes()
+    for _ in range(5):  # of safetensors' own order of three names, one in six is that of the first file
+        save_model(path, system, {"recipe": "none"})
+        assert path.read_bytes() == whole
+
+
 def test_filters_that_are_not_stored_are_made_again(tmp_path):
     system = System(SystemConfig(labels=("a", "b"), width=0.03, mel_bands=64)).eval()
     save_model(tmp_path / "mel.safetensors", system, {})
