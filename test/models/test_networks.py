@@ -63,6 +63,13 @@ def test_mel_bands_hold_the_power_of_the_bins_that_they_cover():
     assert loudest == pytest.approx(65 * (mel[1] - mel[0]) / (mel[2] - mel[0]) - 1, abs=0.6)
 
 
+def test_the_direction_map_is_planes_of_one_value_beside_the_features():
+    sss = tiny().sss[0]
+    features, gains, first = torch.rand(2, 15, 256, 256), torch.rand(2, 8), sss.encoder[0][0]
+    planes = gains[:, :, None, None].expand(-1, -1, 256, 256)
+    torch.testing.assert_close(sss.sight(features, gains, first), first(torch.cat([features, planes], dim=1)))
+
+
 def test_separation_is_a_mask_on_the_mixture():
     x = torch.rand(1, 15, 256, 256)
     separated = tiny().separate(x, torch.eye(8)[:1])

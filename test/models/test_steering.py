@@ -27,7 +27,7 @@ def plane_wave(azimuth: float, array: MicrophoneArray) -> torch.Tensor:
 @pytest.mark.parametrize("direction", range(8))
 def test_known_delays_in_and_the_plane_of_their_direction_is_one(direction):
     features = plane_wave(CONFIG.azimuths[direction], CONFIG.array)
-    planes = Steering(CONFIG)(features, ASKED[direction, None])[0, 1:, :, 0].numpy()  # (D, F), the asked first
+    planes = Steering(CONFIG).planes(features, ASKED[direction, None])[0, 1:, :, 0].numpy()  # (D, F), the asked first
     heard = HERTZ > 200  # below, the array is too small to tell
     np.testing.assert_allclose(planes[0, heard], 1, atol=1e-4)
     assert planes[1:, heard].max() < 0.8
@@ -38,7 +38,7 @@ def test_known_delays_in_and_the_plane_of_their_direction_is_one(direction):
 @pytest.mark.parametrize("steps", range(8))
 def test_the_planes_follow_the_asked_direction_counter_clockwise(steps):
     features = plane_wave(CONFIG.azimuths[(3 + steps) % 8], CONFIG.array)
-    seen = Steering(CONFIG)(features, 0.5 * ASKED[3, None])[0, :, 64, 0]
+    seen = Steering(CONFIG).planes(features, 0.5 * ASKED[3, None])[0, :, 64, 0]
     assert seen[0] == features[0, 0, 64, 0] and seen[1:].argmax() == steps
     assert seen[1 + steps] == pytest.approx(0.5, abs=1e-4)  # times the score of the direction
 
@@ -46,7 +46,7 @@ def test_the_planes_follow_the_asked_direction_counter_clockwise(steps):
 def test_other_arrays_and_directions_are_steered_too():
     config = SystemConfig(("a",), array=MicrophoneArray(((0, 0, 0), (0.1, 0, 0.02), (0, 0.07, 0))), steered=True,
                           azimuths=uniform_azimuths(5))
-    planes = Steering(config)(plane_wave(config.azimuths[4], config.array), torch.eye(5)[2, None])[0, 1:, :, 0]
+    planes = Steering(config).planes(plane_wave(config.azimuths[4], config.array), torch.eye(5)[2, None])[0, 1:, :, 0]
     assert (planes[:, 2:].argmax(dim=0) == 2).float().mean() > 0.9  # its microphones lie far apart for high bins
     np.testing.assert_allclose(planes[2, HERTZ > 200], 1, atol=1e-4)
 
@@ -58,6 +58,6 @@ def test_the_turned_array_sees_the_same_of_the_direction_that_turned_with_it(ste
     asked = [5, turn.directions[5]]
     before, after = (torch.from_numpy(analyse(heard, CONFIG.front_end)[0].copy())[None]
                      for heard in (samples, samples[list(turn.microphones)]))
-    steering = Steering(CONFIG)
-    one, other = (steering(x, ASKED[q, None])[:, 1:] for x, q in zip((before, after), asked, strict=True))
+    planes = Steering(CONFIG).planes
+    one, other = (planes(x, ASKED[q, None])[:, 1:] for x, q in zip((before, after), asked, strict=True))
     torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
