@@ -173,6 +173,8 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
            mixtures: Annotated[Optional[Path], typer.Option(
                help="Stored mixtures, val and test; FOLDER/mixtures without it.")] = None,
            limit: Limit = None, engine: EngineName = AUTO,
+           variants: Annotated[bool, typer.Option("--variants", help="Also `overlap` without its gate, with one SSS, and "
+                                                  "with a hard direction map.")] = False,
            earlier: Annotated[Optional[Path], typer.Option(
                help="A results.json whose trainings are kept beside those that are evaluated now.")] = None,
            out: Annotated[Path, typer.Option(help="Folder for results.json, results.md and its pictures.")] = Path(
@@ -189,7 +191,7 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
     if earlier:
         before = read_results(earlier)
         check_same_exam(before, exam)
-    results = evaluate_all(found, exam, folder / "table1" / "outcomes", engine, bar)
+    results = evaluate_all(found, exam, folder / "table1" / "outcomes", engine, bar, variants)
     write_results(with_earlier(results, before) if earlier else results, out)
     typer.echo((out / "results.md").read_text(encoding="utf-8"))
 

@@ -142,6 +142,7 @@ def page_text(results: dict, pictures: dict[str, str], why: str) -> str:
         f"![{pictures['accuracy.png']}](results/accuracy.png)", "",
         "## Seed by seed", "", *seed_table(results), "",
         "p: McNemar's exact test on the same test mixtures.", "",
+        *_variant_lines(results),
         "## Directions, separation, events", "", *metric_table(results), "",
         "SI-SDR improvement over the sources that were found. CAPI-SDRi as in DCASE 2026, task 4; ER, F, LE and LR as "
         "in DCASE 2022 (20 degrees, segments of 1 s, mean over classes).", "",
@@ -175,6 +176,15 @@ def seed_table(results: dict) -> list[str]:
                          percent(one["accuracy_test"]), _interval(one["ci95"]), percent(one["ceiling"]),
                          _points(paired["gain"]) if paired else "", _p(paired["p"]) if paired else ""))
     return table(("run", "seed", "system", "n/1000", "accuracy", "95 %", "ceiling", "against cascade", "p"), rows)
+
+
+def _variant_lines(results: dict) -> list[str]:
+    rows = [(seed["run"], name, percent(one["accuracy_test"]), _interval(one["ci95"]), _points(one["gain"]),
+             _p(one["p"]), percent(one["given_direction"]), number(one["si_sdri"], " dB"))
+            for seed in results["seeds"] for name, one in seed.get("variants", {}).items()]
+    head = ("run", "`overlap` with", "accuracy", "95 %", "against `overlap`", "p", "given direction", "SI-SDRi")
+    return ["## What the parts of `overlap` are worth", "", *table(head, rows), "",
+            "Its own weights without one of its parts, nothing trained for it.", ""] if rows else []
 
 
 def metric_table(results: dict) -> list[str]:

@@ -25,6 +25,7 @@ from seld_overlap_ros.evaluation.scores import (
     plain,
     recall,
 )
+from seld_overlap_ros.evaluation.variants import VARIANTS, Variant
 from seld_overlap_ros.models.checkpoint import find_model, read_checkpoint, read_training_record, sha256, shipped_models
 from seld_overlap_ros.models.engine import load_engine
 from seld_overlap_ros.simulation.rooms import RoomBank
@@ -112,20 +113,30 @@ def load_exam(mixtures: Path, rooms: Path, limit: int | None) -> Exam:
     return Exam(piece(val, 0, min(N_COUNT, limit or N_COUNT)), piece(test, 0, limit), t60)
 
 
-def grade(title: str, path: Path, exam: Exam, saved: Path, engine: str, bar: Callable[[str], Track]) -> Grade:
-    """Evaluate one model, or take what `saved` has of it. `bar` makes a progress bar with a title."""
+def grade(title: str, path: Path, exam: Exam, saved: Path, engine: str, bar: Callable[[str], Track],
+          variant: str | None = None) -> Grade:
+    """Evaluate one model, or a variant of it, or take what `saved` has of it. `bar` makes a progress bar with a title.
+    """
     loaded, key = load_engine(path, engine), sha256(path)
+    if variant:
+        loaded, title = Variant(loaded, variant), f"{title}, {variant}"
     val = evaluate_saved(loaded, key, exam.val, saved, bar(f"{title}, val"))
     test = evaluate_saved(loaded, key, exam.test, saved, bar(f"{title}, test"))
     return Grade(loaded.config, read_checkpoint(path).n_parameters, key, read_training_record(path), val, test)
 
 
-def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Callable[[str], Track]) -> dict:
-    """The whole of `results.json`: plain values. `engine`: one of models.engine.ENGINES."""
+def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Callable[[str], Track],
+           variants: bool = False) -> dict:
+    """The whole of `results.json`: plain values. `engine`: one of models.engine.ENGINES.
+
+    `variants`: of each run's `overlap` those of variants.py too.
+    """
     graded = [{name: grade(f"{run.name} {name}", path, exam, saved, engine, bar) for name, path in run.models.items()}
               for run in runs]
+    changed = [{name: grade(f"{run.name} overlap", run.models["overlap"], exam, saved, engine, bar, name)
+                for name in VARIANTS if variants and "overlap" in run.models} for run in runs]
     # rounded as they are written, so that means are the same whether a seed is of now or of an earlier file
-    seeds = plain([seed_results(run.name, grades, exam.t60) for run, grades in zip(runs, graded, strict=True)])
+    seeds = plain([seed_results(run.name, *both, exam.t60) for run, *both in zip(runs, graded, changed, strict=True)])
     return plain({
         "version": __version__,
         "mixtures": about(exam),
@@ -210,8 +221,11 @@ def paired_by_seed(seeds: Sequence[dict]) -> dict[str, dict]:
     return found
 
 
-def seed_results(run: str, grades: Mapping[str, Grade], t60: Mapping[str, float]) -> dict:
-    """Figures of each system of a run, and the paired comparisons on the test mixtures' drawn sources."""
+def seed_results(run: str, grades: Mapping[str, Grade], changed: Mapping[str, Grade], t60: Mapping[str, float]) -> dict:
+    """Figures of each system of a run, and the paired comparisons on the test mixtures' drawn sources.
+
+    `changed`: variants of its `overlap`, which are compared with it.
+    """
     hits = {name: one.test.named[drawn(one.test)] for name, one in grades.items()}
     pairs = [(name, "cascade") for name in grades if name != "cascade"] + list(PAIRS)
     return {
@@ -219,6 +233,8 @@ def seed_results(run: str, grades: Mapping[str, Grade], t60: Mapping[str, float]
         "seed": next(iter(grades.values())).record.get("seed"),
         "systems": {name: figures(grades[name], t60) for name in sorted(grades, key=_in_order)},
         "paired": {f"{a}_vs_{b}": asdict(compare(hits[a], hits[b])) for a, b in pairs if a in hits and b in hits},
+        "variants": {name: figures(one, t60) | asdict(compare(one.test.named[drawn(one.test)], hits["overlap"]))
+                     for name, one in changed.items()},
     }
 
 

@@ -65,10 +65,10 @@ def likeness_model(tensors: Tensors, config: SystemConfig) -> Model:
 
 
 def ssc_model(tensors: Tensors, config: SystemConfig, n_sources: int) -> Model:
-    """Log magnitude (K, T, F), or mel bands (K, T/2, bands) where the model has such -> probability per class (K, C)."""
+    """Log magnitude (K, T, F), or what the mel model gives where there is one -> probability per class (K, C)."""
     front_end = config.front_end
-    shape = (front_end.n_frames // FRAMES, config.mel_bands) if config.mel_bands else (front_end.n_frames, front_end.n_bins)
-    planes = _parameter(n_sources, *shape)
+    n_t, n_f = front_end.n_frames, front_end.n_bins
+    planes = _parameter(n_sources, *((n_t // FRAMES, config.mel_bands) if config.mel_bands else (n_t, n_f)))
     classifier = _mel_classifier if config.mel_bands else _classifier
     logits = classifier(_unsqueeze(planes, 1), tensors, "ssc" if config.mel_bands else "ssc.layers")
     return Model([ops.softmax(logits, 1)], [planes], "SSC")

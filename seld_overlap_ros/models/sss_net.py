@@ -30,13 +30,13 @@ class DirectionMap(nn.Module):
     def forward(self, features: Tensor, direction_gain: Tensor, first: nn.Conv2d) -> Tensor:
         """Features (B, 2M-1, F, T) and gains g e_q (B, D) -> what the first convolution makes of both (B, N, F/2, T/2).
 
-        The planes are not laid out, which halves the time of a training step: after a 3 x 3 convolution with stride 2
-        a plane of one value is one value still, but in the first row and column, where the kernel reaches over the edge.
+        The planes are not laid out, which takes a third off a training step: after a 3 x 3 convolution with stride 2 a
+        plane of one value is one value still, but in the first row and column, where the kernel reaches over the edge.
         """
         n_features, (n_f, n_t) = features.shape[1], features.shape[-2:]
         seen = functional.conv2d(features, first.weight[:, :n_features], first.bias, first.stride, first.padding)
         small = direction_gain[:, :, None, None].expand(-1, -1, 4, 4)  # large enough for an edge and an inside
-        edges = functional.conv2d(small, first.weight[:, n_features:], None, first.stride, first.padding)  # (B, N, 2, 2)
+        edges = functional.conv2d(small, first.weight[:, n_features:], None, first.stride, first.padding)  # (B,N,2,2)
         rows, columns = (torch.eye(2, device=edges.device, dtype=edges.dtype)[torch.arange(n // 2).clamp(max=1)]
                          for n in (n_f, n_t))
         return seen + torch.einsum("bnij,fi,tj->bftn", edges, rows, columns).permute(0, 3, 1, 2)

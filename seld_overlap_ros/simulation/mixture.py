@@ -62,7 +62,7 @@ def at_speed(samples: np.ndarray, speed: float) -> np.ndarray:
 
 
 def as_heard(samples: np.ndarray, n_samples: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-    """The dry samples (n,) of one event: those of a clip, or a series of it where it is very short; at most n_samples."""
+    """The dry samples (n,) of one event: a clip, or a series of it where it is very short; at most n_samples."""
     if len(samples) >= SHORT_S * sample_rate:
         return samples[:n_samples]
     starts = np.cumsum(rng.uniform(*SERIES_GAP_S, rng.integers(SERIES[0], SERIES[1] + 1)))

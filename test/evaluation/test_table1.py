@@ -25,6 +25,7 @@ from seld_overlap_ros.evaluation.table1 import (
     table1,
     with_earlier,
 )
+from seld_overlap_ros.evaluation.variants import VARIANTS
 from seld_overlap_ros.models.checkpoint import CheckpointError, shipped_models
 from seld_overlap_ros.models.system import System, save_model
 
@@ -77,7 +78,7 @@ def data(tmp_path_factory) -> Path:
 def out(data) -> Path:
     """The folder that the command leaves."""
     runs = [part for seed in (1, 2) for part in ("--runs", str(data / "tiny" / str(seed)))]
-    done = CliRunner().invoke(app, [*command(data), *runs, "--out", str(data / "out")])
+    done = CliRunner().invoke(app, [*command(data), *runs, "--variants", "--out", str(data / "out")])
     assert done.exit_code == 0, done.output
     return data / "out"
 
@@ -104,6 +105,16 @@ def test_figures_over_seeds_are_means(results):
     assert results["systems"]["overlap"]["direction_f1"] == pytest.approx(np.mean(each), rel=1e-4)
 
 
+def test_variants_of_overlap_are_compared_with_it(results, out):
+    for seed in results["seeds"]:
+        assert list(seed["variants"]) == list(VARIANTS)
+        for one in seed["variants"].values():
+            assert one["sha256"] == seed["systems"]["overlap"]["sha256"]
+            assert one["gain"] == pytest.approx(one["accuracy_test"] - seed["systems"]["overlap"]["accuracy_test"],
+                                                abs=1e-4)
+    assert all(f"| tiny/2 | {name} |" in (out / "results.md").read_text() for name in VARIANTS)
+
+
 def test_the_page_shows_the_papers_figures_beside_ours_and_pictures(out):
     page = (out / "results.md").read_text()
     for figure in ("69.7 %", "71.3 %", "71.0 %", "73.0 %"):
@@ -122,7 +133,8 @@ def test_a_second_run_takes_what_is_saved_and_comes_to_the_same(data, out, resul
     monkeypatch.setattr("seld_overlap_ros.evaluation.outcomes.evaluate", refuse)
     exam = exam_of(data)
     runs = find_runs([data / "tiny" / "1", data / "tiny" / "2"], [])
-    assert json.loads(json.dumps(table1(runs, exam, data / "table1" / "outcomes", "auto", bar))) == results
+    again = table1(runs, exam, data / "table1" / "outcomes", "auto", bar, variants=True)
+    assert json.loads(json.dumps(again)) == results
 
 
 def test_what_is_written_by_hand_stays(out):
@@ -162,7 +174,7 @@ def graded(*right: int, record=RECORD) -> Grade:
 
 
 def results_of(*seeds: dict[str, Grade], **more) -> dict:
-    entries = [seed_results(f"run{i}", grades, {}) for i, grades in enumerate(seeds)]
+    entries = [seed_results(f"run{i}", grades, {}, {}) for i, grades in enumerate(seeds)]
     return {"paper": module.PAPER, "mixtures": {"val": 100, "test": 100, "classes": 3, "rooms": 1}, "seeds": entries,
             "systems": module.over_seeds(entries), "paired": module.paired_by_seed(entries),
             "best": module.best_results(entries, seeds)}
@@ -248,7 +260,7 @@ def test_a_training_that_went_on_is_another_run(data, tmp_path):
 def test_trainings_of_an_earlier_table_are_kept_beside_new_ones(data, results, tmp_path):
     outs = [tmp_path / "first", tmp_path / "both"]
     for out, seed, more in zip(outs, "12", ([], ["--earlier", str(outs[0] / "results.json")]), strict=True):
-        asked = [*command(data), "--runs", str(data / "tiny" / seed), "--out", str(out), *more]
+        asked = [*command(data), "--runs", str(data / "tiny" / seed), "--variants", "--out", str(out), *more]
         done = CliRunner().invoke(app, asked)
         assert done.exit_code == 0, done.output
     both = json.loads((outs[1] / "results.json").read_text())

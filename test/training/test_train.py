@@ -269,7 +269,8 @@ def test_an_empty_query_asks_for_silence_where_no_sound_is(data):
 
 
 def test_a_turned_item_is_what_the_turned_array_hears(data):
-    plain, turned = (QueryDataset(data.train, CONFIG, 0.0, varied=StageRecipe(1, 1, 1, turned=turned)) for turned in (False, True))
+    plain, turned = (QueryDataset(data.train, CONFIG, 0.0, varied=StageRecipe(1, 1, 1, turned=turned))
+                     for turned in (False, True))
     steps = set()
     for index, (one, other) in enumerate(zip(plain, turned, strict=True)):
         matches = [step for step in range(8) if torch.equal(other["active"], one["active"].roll(step))]
