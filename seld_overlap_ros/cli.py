@@ -173,8 +173,8 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
            mixtures: Annotated[Optional[Path], typer.Option(
                help="Stored mixtures, val and test; FOLDER/mixtures without it.")] = None,
            limit: Limit = None, engine: EngineName = AUTO,
-           variants: Annotated[bool, typer.Option("--variants", help="Also `overlap` without its gate, with one SSS, and "
-                                                  "with a hard direction map.")] = False,
+           variants: Annotated[bool, typer.Option("--variants", help="Also `overlap` without its gate, with one SSS, "
+                                                  "and with a hard direction map.")] = False,
            earlier: Annotated[Optional[Path], typer.Option(
                help="A results.json whose trainings are kept beside those that are evaluated now.")] = None,
            out: Annotated[Path, typer.Option(help="Folder for results.json, results.md and its pictures.")] = Path(
