@@ -43,12 +43,15 @@ def stage_works(config: SystemConfig, precision: str) -> dict[str, Work]:
     width = WIDTHS[precision]
     plane = (config.front_end.n_bins, config.front_end.n_frames)
     system = System(config).eval()
+    sss, planes = system.sss[0], likeness_work(config)
+    if not config.steered:
+        sss.sight, planes = LaidOutMap(), planes_work(config, width) * -1
     x = torch.zeros(1, 2 * config.array.n_microphones - 1, *plane)
     gain, source = torch.zeros(1, len(config.azimuths)), torch.zeros(1, *plane)
     return {
         "features": features_work(config),
         "ssl": network_work(system.ssl, (x,), width),
-        "sss": (network_work(system.sss[0], (x, gain), width) - planes_work(config, width)) * config.n_sss,
+        "sss": (network_work(sss, (x, gain), width) + planes) * config.n_sss,
         "ssc": network_work(system.ssc, (source,), width),
         "resynthesis": resynthesis_work(config),
     }
@@ -71,6 +74,23 @@ def network_work(network: nn.Module, inputs: tuple[Tensor, ...], width: int) -> 
     for hook in hooks:
         hook.remove()
     return sum(found, Work(0, 0))
+
+
+class LaidOutMap(nn.Module):
+    """As sss_net.DirectionMap, its planes laid out as in the paper: what the reference spec's counts are of."""
+
+    def forward(self, features: Tensor, direction_gain: Tensor, first: nn.Conv2d) -> Tensor:
+        """See DirectionMap."""
+        planes = direction_gain[:, :, None, None].expand(-1, -1, *features.shape[-2:])
+        return first(torch.cat([features, planes], dim=1))
+
+
+def likeness_work(config: SystemConfig) -> Work:
+    """Of what a steered SSS sees, its share: it is the same for all SSS of the system. In 32 bits, to be exact."""
+    n_directions, plane = len(config.azimuths), config.front_end.n_bins * config.front_end.n_frames
+    beams = 2 * n_directions  # real and imaginary
+    macs = plane * (config.n_features * beams + beams * n_directions)
+    return Work(macs, F32 * plane * (config.n_features + n_directions)) * (1 / config.n_sss)
 
 
 def planes_work(config: SystemConfig, width: int) -> Work:

@@ -11,6 +11,7 @@ from seld_overlap_ros.models.ssc_net import MelSscNet, SscNet
 from seld_overlap_ros.models.ssl_net import SslNet
 from seld_overlap_ros.models.sss_net import SssNet
 from seld_overlap_ros.models.system import System
+from seld_overlap_ros.speed.floor import LaidOutMap
 
 
 def n_parameters(module: torch.nn.Module) -> int:
@@ -65,9 +66,8 @@ def test_mel_bands_hold_the_power_of_the_bins_that_they_cover():
 
 def test_the_direction_map_is_planes_of_one_value_beside_the_features():
     sss = tiny().sss[0]
-    features, gains, first = torch.rand(2, 15, 256, 256), torch.rand(2, 8), sss.encoder[0][0]
-    planes = gains[:, :, None, None].expand(-1, -1, 256, 256)
-    torch.testing.assert_close(sss.sight(features, gains, first), first(torch.cat([features, planes], dim=1)))
+    given = torch.rand(2, 15, 256, 256), torch.rand(2, 8), sss.encoder[0][0]
+    torch.testing.assert_close(sss.sight(*given), LaidOutMap()(*given))
 
 
 def test_separation_is_a_mask_on_the_mixture():

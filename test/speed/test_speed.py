@@ -22,7 +22,7 @@ from seld_overlap_ros.hearing import Hearing
 from seld_overlap_ros.models.engine import load_engine
 from seld_overlap_ros.models.system import System
 from seld_overlap_ros.speed.crnn import crnn_features
-from seld_overlap_ros.speed.floor import Work, network_work, planes_work, stage_works
+from seld_overlap_ros.speed.floor import LaidOutMap, Work, network_work, planes_work, stage_works
 from seld_overlap_ros.speed.measure import LABELS, QUICK
 from seld_overlap_ros.speed.page import claims, write_page
 from seld_overlap_ros.speed.steady import four_microphones, save_steady, scene_windows, threshold_for
@@ -129,6 +129,7 @@ def test_a_graph_is_as_slow_as_its_slowest_node(tool):
 def test_the_arithmetic_is_what_torch_counts(width):
     config = SystemConfig(LABELS, width=width)
     system, x, gain = System(config).eval(), torch.zeros(1, 15, 256, 256), torch.zeros(1, 8)
+    system.sss[0].sight = LaidOutMap()
     counted = {}
     for name, network, given in (("ssl", system.ssl, (x,)), ("sss", system.sss[0], (x, gain)),
                                  ("ssc", system.ssc, (x[:, 0],))):
