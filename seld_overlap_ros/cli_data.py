@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn, track
 
 data_app = typer.Typer(no_args_is_help=True, help="Sounds, rooms and mixtures to train and test on.")
@@ -27,8 +28,8 @@ def shipped(kind: str, name: str) -> Path:
 
 
 def bar(title: str) -> Callable[[Iterable], Iterable]:
-    """Shows how far a loop is."""
-    return lambda items: track(items if hasattr(items, "__len__") else list(items), title)
+    """Shows how far a loop is, on the stream of errors: what a command answers may be read by a program."""
+    return lambda items: track(items if hasattr(items, "__len__") else list(items), title, console=Console(stderr=True))
 
 
 @data_app.command()

@@ -257,6 +257,14 @@ def test_a_training_that_went_on_is_another_run(data, tmp_path):
     assert [run.name for run in find_runs([path.parent, tmp_path], [])] == ["tiny/1", "tiny/1, then tiny/3"]
 
 
+def test_what_score_answers_can_be_read_by_a_program(data, capfd):
+    model = data / "tiny" / "1" / "overlap.model.safetensors"
+    with pytest.raises(SystemExit) as ended:
+        app(["score", "--model", str(model), "--mixtures", str(data / "mixtures" / "test")])
+    assert ended.value.code == 0
+    assert json.loads(capfd.readouterr().out)["n_mixtures"] == 3
+
+
 def test_trainings_of_an_earlier_table_are_kept_beside_new_ones(data, results, tmp_path):
     outs = [tmp_path / "first", tmp_path / "both"]
     for out, seed, more in zip(outs, "12", ([], ["--earlier", str(outs[0] / "results.json")]), strict=True):
