@@ -30,8 +30,8 @@ class DirectionMap(nn.Module):
     def forward(self, features: Tensor, direction_gain: Tensor, first: nn.Conv2d) -> Tensor:
         """Features (B, 2M-1, F, T) and gains g e_q (B, D) -> what the first convolution makes of both (B, N, F/2, T/2).
 
-        The planes are not laid out, which takes a third off a training step: after a 3 x 3 convolution with stride 2 a
-        plane of one value is one value still, but in the first row and column, where the kernel reaches over the edge.
+        The planes are not laid out, as copying them took much of a training step. After a 3 x 3 convolution, stride 2,
+        a plane of one value is one value still, but in the first row and column, where the kernel reaches over an edge.
         """
         n_features, (n_f, n_t) = features.shape[1], features.shape[-2:]
         seen = functional.conv2d(features, first.weight[:, :n_features], first.bias, first.stride, first.padding)
