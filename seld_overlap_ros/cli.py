@@ -167,8 +167,8 @@ def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a
 def table1(runs: Annotated[Optional[list[Path]], typer.Option(
                help="Folder of one training, with SYSTEM.model.safetensors in it; repeat it for each seed.")] = None,
            model: Annotated[Optional[list[str]], typer.Option(
-               help="Name of a shipped model, or a file; may be repeated. Without any and --runs, the shipped models "
-                    "of the most classes.")] = None,
+               help="Name of a shipped model, or a file; may be repeated. Without any and --runs, all shipped "
+                    "models.")] = None,
            folder: DataFolder = Path("data"),
            mixtures: Annotated[Optional[Path], typer.Option(
                help="Stored mixtures, val and test; FOLDER/mixtures without it.")] = None,

@@ -65,11 +65,13 @@ def evaluate(
     bags: Annotated[list[Path], typer.Argument(help="Bags with audio and ground truth, as `bag make` leaves them.")],
     systems: Annotated[Optional[list[str]], typer.Option(
         "--system", help="Name of a shipped model, or a file; `classical` or `classical:MODEL` is MUSIC and beams with "
-                         "a model's classifier. May be repeated; overlap without it.")] = None,
+                         "a model's classifier. May be repeated; plus without it.")] = None,
     hop: Annotated[Optional[float], typer.Option(min=0.05, max=4.0, help="From window to window [s]; as full_node "
                                                                          "without it, like the next two.")] = None,
     direction_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
     class_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
+    classes: Annotated[str, typer.Option(help="Classes that can occur, such as door,dog_bark; without it, all that a "
+                                              "model has.")] = "",
     fail_under: Annotated[Optional[list[str]], typer.Option(
         help="Exit code 1 where a system scores less, such as f20=0.6, found, named, lr, per_1000, or si_sdri=5 in dB; "
              "may be repeated.")] = None,
@@ -103,8 +105,8 @@ def evaluate(
         raise ValueError("--live plays the bags, and --run is of a bag that was played: give one of them")
     limits, names = read_limits(fail_under or []), _titles(systems or [DEFAULT_MODEL])
     given = {"hop_s": hop, "direction_threshold": direction_threshold, "class_threshold": class_threshold}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    loaded = {title: _load(name, engine) for name, title in names.items()}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None}, classes=classes)
+    loaded = {title: _load(name, engine, classes) for name, title in names.items()}
     # the systems share the cores; torch has one compute on all of them
     threads = 1 if choose(engine) == "torch" else min(os.cpu_count() or 1, len(loaded))
     opened, refused = _each(read_bag, bags)
@@ -134,13 +136,15 @@ def evaluate(
     raise typer.Exit(2 if result["problems"] else 1 if short else 0)
 
 
-def _load(name: str, engine: str) -> object:
+def _load(name: str, engine: str, classes: str) -> object:
     """An engine, or the classical system."""
     from seld_overlap_ros.evaluation.classical import Classical, model_of
     from seld_overlap_ros.models.engine import load_engine
+    from seld_overlap_ros.models.possible import Possible
 
     model = model_of(name)
-    return Classical(load_engine(model, engine)) if model else load_engine(name, engine)
+    loaded = Possible(load_engine(model or name, engine), classes)
+    return Classical(loaded) if model else loaded
 
 
 def _live(bags: Sequence[object], names: dict[str, str], stage: object, settings: object, heard: dict[str, list],

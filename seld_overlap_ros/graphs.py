@@ -241,7 +241,14 @@ CLASS_THRESHOLD = Parameter(
     run_time=True,
 )
 
-FULL_NODE = NodeKind("full_node", (MODEL, ENGINE, *LISTENING, CLASS_THRESHOLD, AUTOSTART))
+CLASSES = Parameter(
+    "classes",
+    "",
+    "Classes of the model that can occur where it listens, such as door,dog_bark, so that no sound is taken for "
+    "another; empty: all.",
+)
+
+FULL_NODE = NodeKind("full_node", (MODEL, ENGINE, *LISTENING, CLASSES, CLASS_THRESHOLD, AUTOSTART))
 SSL_NODE = NodeKind("ssl_node", (MODEL, ENGINE, *LISTENING, AUTOSTART))
 SSS_NODE = NodeKind(
     "sss_node",
@@ -254,7 +261,7 @@ SSS_NODE = NodeKind(
 )
 SSS_NODES = tuple(replace(SSS_NODE, name=f"sss_node_{n}", executable="sss_node", fixed={"number": n}) for n in (0, 1))
 GATE_NODE = NodeKind("gate_node", (AUTOSTART,))
-SSC_NODE = NodeKind("ssc_node", (MODEL, ENGINE, CLASS_THRESHOLD, FRAME_ID, AUTOSTART))
+SSC_NODE = NodeKind("ssc_node", (MODEL, ENGINE, CLASSES, CLASS_THRESHOLD, FRAME_ID, AUTOSTART))
 
 SCENE_PLAYER = NodeKind(
     "scene_player",
@@ -316,6 +323,11 @@ RUN_RECORDER = NodeKind(
 )
 REPLAY_NODES = (BAG_PLAYER, RUN_RECORDER)
 
+DEMO_CLASSES = (  # of homes and of music: the scene's, and some more
+    "cymbal_crash", "door", "footstep_hard", "guitar_strum", "hand_drum", "helicopter", "keyboard_key", "laughter",
+    "organ", "phone_ring", "piano", "saxophone", "songbird", "speech_female", "speech_male", "water_stream",
+)
+
 SYSTEMS = ("overlap", "cascade", "ssl_sss", "sss_ssc", "plus")
 WITH_PLAYER = {"scene_player": ("file", "device")}
 WITH_DISPLAY = {"display_node": DISPLAY}
@@ -346,7 +358,7 @@ GRAPHS = {
     "demo": Graph(
         "The shipped scene, one node that hears it, and one that shows what it hears and leaves it in a folder.",
         (FULL_NODE, EVENT_RECORDER, SCENE_PLAYER),
-        presets={"file": "demo", "listeners": "2", "end_after": "4"},
+        presets={"file": "demo", "classes": ",".join(DEMO_CLASSES), "listeners": "2", "end_after": "4"},
         systems=SYSTEMS,
         ends_with="event_recorder",
     ),

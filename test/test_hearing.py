@@ -9,6 +9,7 @@ import torch
 
 from seld_overlap_ros.config import SYSTEMS, MicrophoneArray, SystemConfig, uniform_azimuths
 from seld_overlap_ros.dsp.features import analyse
+from seld_overlap_ros.graphs import DEMO_CLASSES
 from seld_overlap_ros.hearing import (
     Hearing,
     Spectra,
@@ -22,6 +23,7 @@ from seld_overlap_ros.hearing import (
     silence,
 )
 from seld_overlap_ros.models.engine import DEFAULT_MODEL, ENGINES, Engine, load_engine
+from seld_overlap_ros.models.possible import Possible
 from seld_overlap_ros.models.system import System, save_model
 from seld_overlap_ros.models.torch_engine import TorchEngine
 from seld_overlap_ros.simulation.mixture import image, level, mix
@@ -33,7 +35,7 @@ RECORDINGS = Path(__file__).parent / "recordings"
 
 @pytest.fixture(scope="module")
 def shipped() -> Hearing:
-    return Hearing(load_engine(DEFAULT_MODEL))
+    return Hearing(Possible(load_engine(DEFAULT_MODEL), ",".join(DEMO_CLASSES)))
 
 
 @pytest.fixture(scope="module")

@@ -71,8 +71,8 @@ class Grade:
 def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
     """A run for each training that models in `folders` (`SYSTEM.model.safetensors`) and named ones say they are of.
 
-    Where neither is given, the shipped models that know the most classes. Systems are compared within a run. Raises
-    ValueError where there is nothing to evaluate, or a system twice.
+    Where neither is given, the shipped models. Systems are compared within a run. Raises ValueError where there is
+    nothing to evaluate, or a system twice.
     """
     paths = []
     for folder in folders:
@@ -81,7 +81,7 @@ def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
             raise ValueError(f"no SYSTEM{SUFFIX} in {folder}: name the folder that `seld-overlap train` wrote")
         paths += found
     if names or not folders:
-        paths += [find_model(name) for name in names or _of_most_classes(shipped_models())]
+        paths += [find_model(name) for name in names or shipped_models()]
     runs: dict[str, dict[str, Path]] = {}
     for path in paths:
         system, models = path.name.split(".")[0], runs.setdefault(_training(read_training_record(path)), {})
@@ -90,11 +90,6 @@ def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
         models[system] = path
     return [Run(name, {system: models[system] for system in sorted(models, key=_in_order)})
             for name, models in runs.items()]
-
-
-def _of_most_classes(names: Sequence[str]) -> list[str]:
-    numbers = {name: len(read_checkpoint(name, ()).config.labels) for name in names}
-    return [name for name, number in numbers.items() if number == max(numbers.values())]
 
 
 def _training(record: Mapping) -> str:

@@ -17,7 +17,7 @@ from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.models.layout import network_names
 
 AUTO = "auto"
-DEFAULT_MODEL = "first"  # of the shipped ones: what names the demo's sounds best
+DEFAULT_MODEL = "plus"  # of the shipped ones: what finds, separates and names most (docs/results.md)
 MODULES = {"openvino": "openvino", "openvino_f32": "openvino", "torch": "torch"}  # what they need; the fastest first
 ENGINES = (AUTO, *MODULES)
 

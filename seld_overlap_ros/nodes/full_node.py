@@ -6,6 +6,7 @@ import sys
 
 from seld_overlap_ros.graphs import FULL_NODE
 from seld_overlap_ros.hearing import Hearing, noise_window, window_cost
+from seld_overlap_ros.models.possible import Possible
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.event_output import EventOutput
 from seld_overlap_ros.nodes.listener import Listener
@@ -22,7 +23,7 @@ class FullNode(ManagedNode):
         self.offer_enable()
 
     def load(self) -> None:
-        engine = self.load_engine()
+        engine = Possible(self.load_engine(), self.value("classes"))
         Hearing(engine, always_strongest=True)(noise_window(engine.config))  # the first time takes longest
         self._hearing = Hearing(engine)
         self._known: list[int] = []  # the directions in which a sound was heard last
@@ -31,7 +32,7 @@ class FullNode(ManagedNode):
     def start(self) -> None:
         config = self._hearing.config
         self._listener = Listener(self, config, self._hear, cost_s=lambda: window_cost(self._hearing.engine))
-        self.get_logger().info(f"listening to {self._listener.topic_name} for {', '.join(config.labels)}")
+        self.get_logger().info(f"listening to {self._listener.topic_name} for {self._hearing.engine.classes_in_words}")
 
     def stop(self) -> None:
         self._listener.close()

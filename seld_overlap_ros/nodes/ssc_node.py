@@ -11,6 +11,7 @@ from std_msgs.msg import Header
 from seld_overlap_ros.dsp.features import Analyser
 from seld_overlap_ros.graphs import SSC_NODE
 from seld_overlap_ros.hearing import HeardSource, Spectra, classify, noise_window
+from seld_overlap_ros.models.possible import Possible
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.event_output import EventOutput
 from seld_overlap_ros.nodes.managed import ManagedNode
@@ -28,7 +29,7 @@ class SscNode(ManagedNode):
         super().__init__(SSC_NODE)
 
     def load(self) -> None:
-        self._engine = self.load_engine("ssc")
+        self._engine = Possible(self.load_engine("ssc"), self.value("classes"))
         self._config = self._engine.config
         front_end = self._config.front_end
         self._analyse = Analyser(front_end, 1)  # for the phase of microphone 0
@@ -47,7 +48,7 @@ class SscNode(ManagedNode):
             self._on_window,
             self._config.front_end.window_s,
         )
-        self.get_logger().info(f"classifying {', '.join(self._config.labels)}")
+        self.get_logger().info(f"classifying {self._engine.classes_in_words}")
 
     def stop(self) -> None:
         self._parts.close()

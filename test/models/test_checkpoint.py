@@ -262,21 +262,21 @@ def test_shipped_weights_are_those_that_the_list_names():
 
 
 def test_shipped_weights_that_were_changed_are_refused(tmp_path, monkeypatch):
-    for name in ("first.safetensors", "SHA256SUMS"):
-        shutil.copy(find_model("first").with_name(name), tmp_path)
+    for name in ("plus.safetensors", "SHA256SUMS"):
+        shutil.copy(find_model("plus").with_name(name), tmp_path)
     monkeypatch.setattr(checkpoint, "_weights", lambda: tmp_path)
-    load_model("first")
-    changed = bytearray((tmp_path / "first.safetensors").read_bytes())
+    load_model("plus")
+    changed = bytearray((tmp_path / "plus.safetensors").read_bytes())
     changed[-1] ^= 1
-    (tmp_path / "first.safetensors").write_bytes(changed)
+    (tmp_path / "plus.safetensors").write_bytes(changed)
     with pytest.raises(CheckpointError, match="not the file that SHA256SUMS beside it names: install it again"):
-        load_model("first")
+        load_model("plus")
     (tmp_path / "SHA256SUMS").unlink()
     with pytest.raises(CheckpointError, match="SHA256SUMS"):
-        load_model("first")
+        load_model("plus")
 
 
-@pytest.mark.parametrize("name", ["no_such_model", "", ".", "\0", "x" * 5000, "weights/first"])
+@pytest.mark.parametrize("name", ["no_such_model", "", ".", "\0", "x" * 5000, "weights/plus"])
 def test_unknown_name_says_what_there_is(name):
     with pytest.raises(CheckpointError, match="shipped name"):
         load_model(name)

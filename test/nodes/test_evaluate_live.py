@@ -64,11 +64,15 @@ def same(result: dict) -> None:
 
 
 def test_live_is_as_offline(bag, tmp_path):
-    words = ["evaluate", bag, "--live", "--rate", 0, "--out", tmp_path / "scores.json"]
+    words = ["evaluate", bag, "--live", "--rate", 0, "--classes", "organ,saxophone", "--out", tmp_path / "scores.json"]
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     assert f"{DEFAULT_MODEL}, live, bag: " in done.output and "as offline" in done.output
-    same(json.loads((tmp_path / "scores.json").read_text()))
+    result = json.loads((tmp_path / "scores.json").read_text())
+    same(result)
+    bags = [bag for system in result["systems"].values() for bag in system["heard"]]
+    heard = {event["label"] for bag in bags for event in bag["events"]}
+    assert heard == {"organ", "saxophone"}
 
 
 def test_a_graph_that_cannot_hear_the_bag_is_told_in_a_sentence(bag, tmp_path, cascade_model):

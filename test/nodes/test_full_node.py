@@ -443,6 +443,7 @@ def test_a_model_that_cannot_be_loaded_ends_in_a_sentence(tmp_path, capfd):
     ("arguments", "sentence"),
     [
         (["-p", "class_threshold:=1"], "parameter 'class_threshold' to '1' of type 'INTEGER', expecting type 'DOUBLE'"),
+        (["-p", "classes:=door,dog_brak"], "classes: 'dog_brak' is no class of the model; did you mean dog_bark?"),
         (["-p", "hop:=99.0"], "Parameter hop out of range Min: 0.05, Max: 4.0, value: 99.0"),
         (["-p", "hop:=soon"], "hop must be auto, or lie in [0.05, 4], got 'soon'"),
         (["--params-file", "nowhere.yaml"], "Couldn't parse params file"),

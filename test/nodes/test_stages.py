@@ -150,8 +150,8 @@ def noise(seconds, seed=0):
 def test_the_stages_hear_what_the_full_node_hears(start, desk, model_of_each_system):
     """Over the same topics, with any system: so one graph may be swapped for the other."""
     stages = "stages" if model_of_each_system.stem == "overlap" else "cascade"
-    start("full", "full", model=str(model_of_each_system), hop="1")
-    start(stages, "staged", model=str(model_of_each_system), hop="1")
+    start("full", "full", model=str(model_of_each_system), hop="1", classes="bell,door")
+    start(stages, "staged", model=str(model_of_each_system), hop="1", classes="bell,door")
     desk = desk("full", "staged")
     desk.play_silence_until_all_answer()
     desk.stamp_ns += 100 * SECOND
@@ -170,6 +170,7 @@ def test_the_stages_hear_what_the_full_node_hears(start, desk, model_of_each_sys
     for which, one in desk.separated["full"].items():
         other = desk.separated["staged"][which]
         assert (other.header, other.sample_rate) == (one.header, one.sample_rate)
+        assert {hypothesis.label for hypothesis in one.event.hypotheses if hypothesis.score} == {"bell", "door"}
         assert_same_event(other.event, one.event)
         np.testing.assert_allclose(other.samples, one.samples, atol=1e-6)
         n_samples += len(one.samples)
