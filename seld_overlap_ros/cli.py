@@ -124,14 +124,15 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and 
     """Play the shipped scene to the nodes, show live what they hear, and leave a page to see and hear it all."""
     from rich.console import Console
 
-    from seld_overlap_ros.demo import DemoError, play, warnings
+    from seld_overlap_ros.demo import CLASSES, DemoError, play, warnings
     from seld_overlap_ros.evaluation.terminal import in_words, summary
     from seld_overlap_ros.streaming.sources import find_scene
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print("Starting the nodes; then the scene plays in real time, and what they hear shows here.")
+    console.print(f"Starting the nodes, told which {len(CLASSES)} classes can occur; then the scene plays in real "
+                  "time, and what they hear shows here.")
     try:
-        matching = play(find_scene("demo"), out, engine=engine)
+        matching = play(find_scene("demo"), out, engine=engine, classes=",".join(CLASSES))
     except DemoError as error:
         Console(stderr=True, soft_wrap=True).print(f"seld-overlap demo: {error}", style="red", markup=False)
         raise typer.Exit(1) from error

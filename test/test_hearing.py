@@ -8,8 +8,8 @@ import soundfile
 import torch
 
 from seld_overlap_ros.config import SYSTEMS, MicrophoneArray, SystemConfig, uniform_azimuths
+from seld_overlap_ros.demo import CLASSES
 from seld_overlap_ros.dsp.features import analyse
-from seld_overlap_ros.graphs import DEMO_CLASSES
 from seld_overlap_ros.hearing import (
     Hearing,
     Spectra,
@@ -35,7 +35,7 @@ RECORDINGS = Path(__file__).parent / "recordings"
 
 @pytest.fixture(scope="module")
 def shipped() -> Hearing:
-    return Hearing(Possible(load_engine(DEFAULT_MODEL), ",".join(DEMO_CLASSES)))
+    return Hearing(Possible(load_engine(DEFAULT_MODEL), ",".join(CLASSES)))
 
 
 @pytest.fixture(scope="module")
