@@ -58,6 +58,11 @@ class Parameter:
         return value
 
 
+SIM_TIME = Parameter(  # every node of ROS has it
+    "use_sim_time", False, "Whether the nodes go by /clock, such as that of `ros2 bag play --clock`: true or false."
+)
+
+
 @dataclass(frozen=True)
 class NodeKind:
     """A node of this package: its name and its parameters."""
@@ -104,7 +109,7 @@ class Graph:
         }
         if self.systems:
             described["system"] = f"Shipped model to load, in place of model: one of {', '.join(self.systems)}."
-        for parameter in self._parameters().values():
+        for parameter in [SIM_TIME, *self._parameters().values()]:
             default = repr(parameter.default) if parameter.default != "" else "empty"
             if preset := self.presets.get(parameter.name):
                 otherwise = f"{preset!r}; empty: as in params_file, else {default}"
@@ -122,14 +127,15 @@ class Graph:
         given = {name: text for name, text in {**self.presets, **given}.items() if text != ""}
         if system := given.pop("system", ""):
             given["model"] = self._model_of(system, given.get("model", ""))
-        known = self._parameters()
+        known = self._parameters() | {SIM_TIME.name: SIM_TIME}
         values = {name: known[name].parse(text) for name, text in given.items() if name in known}
         return [
             Process(
                 node,
                 given.get("namespace", ""),
                 given.get("params_file", ""),
-                {name: value for name, value in {**values, **node.fixed}.items() if node.has(name)},
+                {name: value for name, value in {**values, **node.fixed}.items()
+                 if node.has(name) or name == SIM_TIME.name},
             )
             for node in self.nodes
             if node.name not in self.only_with or set(self.only_with[node.name]) & given.keys()
@@ -371,8 +377,7 @@ def replay_processes(graph: Graph, given: Mapping[str, str], folder: str) -> lis
         raise GraphError("hop:=auto is another one on each machine, and cannot be held against offline: give a number, "
                          "such as hop:=0.5")
     waited_for = ",".join(node.name for node in graph.nodes if AUTOSTART in node.parameters)
-    on_clock = [replace(process, parameters={**process.parameters, "use_sim_time": True})
-                for process in graph.processes(given)]
+    on_clock = graph.processes({**given, SIM_TIME.name: "true"})
     return [Process(RUN_RECORDER, "", "", {"folder": folder, "nodes": waited_for}), *on_clock]
 
 

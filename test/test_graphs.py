@@ -34,6 +34,13 @@ def test_the_display_comes_where_it_is_switched_on():
         names(display="yes")
 
 
+def test_all_nodes_go_by_the_clock_that_is_asked_for():
+    assert [p.parameters["use_sim_time"] for p in GRAPHS["stages"].processes({"use_sim_time": "true"})] == [True] * 5
+    assert FULL.processes({"use_sim_time": "False"})[0].parameters == {"use_sim_time": False}
+    with pytest.raises(GraphError, match="use_sim_time must be true or false, got '1'"):
+        FULL.processes({"use_sim_time": "1"})
+
+
 def test_only_what_is_given_is_set_and_in_every_node_that_has_it():
     full_node, player = FULL.processes({"file": "a.wav", "hop": "1", "frame_id": "head", "namespace": "audio"})
     assert full_node.parameters == {"hop": 1.0, "frame_id": "head"}
@@ -56,7 +63,7 @@ def test_a_number_that_may_be_a_word_is_nothing_else():
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"hoop": "1"}, "no argument hoop here; there are namespace, params_file, system, model, engine, hop"),
+        ({"hoop": "1"}, "no argument hoop here; there are namespace, params_file, system, use_sim_time, model, "),
         ({"hop": "soon"}, "hop must be a number or auto, got 'soon': write for example hop:=0.5"),
         ({"hop": "nan"}, r"hop must lie in \[0.05, 4\], got nan"),
         ({"channels": "2.5"}, "channels must be a whole number"),
