@@ -52,8 +52,8 @@ def train(
     processes: Annotated[int, typer.Option(min=1, help="Processes that share each step (DDP); on a CPU one a core is "
                                                        "fastest.")] = 1,
     start: Annotated[Optional[str], typer.Option(
-        help="Name of a shipped model, or a file, whose system is trained on, in its own stages; another --seed asks "
-             "it what it was not asked before.")] = None,
+        help="Name of a shipped model, or a file, whose system is trained on, in its own stages: with --system, and a "
+             "--recipe of its width and inputs; another --seed asks it what it was not asked before.")] = None,
 ) -> None:
     """Train systems through the stages that they need; started again, it goes on where it was."""
     from dataclasses import replace
@@ -121,7 +121,10 @@ def doctor(seconds: Annotated[float, typer.Option(min=1.0, help="How long to loo
 @app.command()
 def demo(out: Annotated[Path, typer.Option(help="Folder for what was heard, and for the page about it.")] = Path(
         "build/demo"), engine: EngineName = AUTO) -> None:
-    """Play the shipped scene to the nodes, show live what they hear, and leave a page to see and hear it all."""
+    """Play the shipped scene to the nodes, show live what they hear, and leave a page to see and hear it all.
+
+    They are told which 16 of the model's classes can occur.
+    """
     from rich.console import Console
 
     from seld_overlap_ros.demo import CLASSES, DemoError, play, warnings

@@ -70,8 +70,8 @@ def evaluate(
                                                                          "without it, like the next two.")] = None,
     direction_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
     class_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
-    classes: Annotated[str, typer.Option(help="Classes that can occur, such as door,dog_bark; without it, all that a "
-                                              "model has.")] = "",
+    classes: Annotated[str, typer.Option(help="Classes that can occur, such as door,dog_bark, which all systems must "
+                                              "know; without it, all.")] = "",
     fail_under: Annotated[Optional[list[str]], typer.Option(
         help="Exit code 1 where a system scores less, such as f20=0.6, found, named, lr, per_1000, or si_sdri=5 in dB; "
              "may be repeated.")] = None,

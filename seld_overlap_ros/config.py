@@ -12,7 +12,7 @@ SOFT_DIRECTION = ("ssl_sss", "overlap", "one_sss")
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """The STFT that every network sees. The defaults are the reference spec's; see `dsp/stft.py`."""
+    """The STFT that every network sees. The defaults are those of docs/reading.md; see `dsp/stft.py`."""
 
     sample_rate: int = 16000  # [Hz]
     n_fft: int = 512  # length of a frame [samples]

@@ -58,18 +58,22 @@ def play(scene: Path, out: Path, **arguments: str) -> Matching:
     environment = private_network(out / "log")
     with signals_raise(), _running(commands, out / "log", environment) as processes:
         _wait(processes, out / "log", duration_s + SLACK_S)
-    return report(scene, truth, out)
+    return report(scene, truth, out, arguments.get("classes", ""))
 
 
-def report(scene: Path, truth: Truth, out: Path) -> Matching:
-    """From a scene, its truth and the recording of it in `out`: truth.json and index.html, beside the recording."""
+def report(scene: Path, truth: Truth, out: Path, classes: str = "") -> Matching:
+    """From a scene, its truth and the recording of it in `out`: truth.json and index.html, beside the recording.
+
+    `classes`: what the nodes were told can occur, as they take it.
+    """
     samples, sample_rate = soundfile.read(scene, dtype="float32", always_2d=True)  # (n, M)
     entries = json.loads((out / "events.json").read_text(encoding="utf-8"))
     # the recorder names a file ID_LABEL.wav
     separated = {int(path.name.split("_")[0]): soundfile.read(path, dtype="float32")[0]
                  for path in (out / "separated").glob("*.wav")}
+    told = f", told which {classes.count(',') + 1} classes can occur," if classes else ""
     lead = (f"{samples.shape[1]} microphones, {len(samples) / sample_rate:.0f} s: {truth.in_words()} "
-            "Real ROS 2 nodes listened to it in real time, and this is what they heard.")
+            f"Real ROS 2 nodes{told} listened to it in real time, and this is what they heard.")
     shown = Report(truth.title, lead, samples[:, 0], sample_rate, truth.events,
                    [Event.from_json(entry) for entry in entries], separated, credits=truth.credits)
     write_events(out / "truth.json", truth.events)

@@ -59,7 +59,7 @@ class Parameter:
 
 
 SIM_TIME = Parameter(  # every node of ROS has it
-    "use_sim_time", False, "Whether the nodes go by /clock, such as that of `ros2 bag play --clock`: true or false."
+    "use_sim_time", False, "Whether the nodes go by /clock, such as that of `ros2 bag play --clock`, and wait for it."
 )
 
 
@@ -110,7 +110,7 @@ class Graph:
         if self.systems:
             described["system"] = f"Shipped model to load, in place of model: one of {', '.join(self.systems)}."
         for parameter in [SIM_TIME, *self._parameters().values()]:
-            default = repr(parameter.default) if parameter.default != "" else "empty"
+            default = _in_words(parameter.default)
             if preset := self.presets.get(parameter.name):
                 otherwise = f"{preset!r}; empty: as in params_file, else {default}"
             else:
@@ -129,7 +129,7 @@ class Graph:
             given["model"] = self._model_of(system, given.get("model", ""))
         known = self._parameters() | {SIM_TIME.name: SIM_TIME}
         values = {name: known[name].parse(text) for name, text in given.items() if name in known}
-        return [
+        processes = [
             Process(
                 node,
                 given.get("namespace", ""),
@@ -141,6 +141,10 @@ class Graph:
             if node.name not in self.only_with or set(self.only_with[node.name]) & given.keys()
             if self._is_on(node, given)
         ]
+        if values.get(SIM_TIME.name) and any(process.node is SCENE_PLAYER for process in processes):
+            raise GraphError("use_sim_time:=true waits for a /clock, which scene_player does not send: play a bag with "
+                             "`ros2 bag play --clock` in place of file or device, or leave it out")
+        return processes
 
     def _is_on(self, node: NodeKind, given: Mapping[str, str]) -> bool:
         """Whether a node's switch, if it has one, is on."""
@@ -164,6 +168,13 @@ class Graph:
         if model not in ("", self.presets.get("model", "")):
             raise GraphError(f"system:={system} and model:={model} both say what to load: give one of them")
         return system
+
+
+def _in_words(value: Value) -> str:
+    """As it would be typed; texts in quotes."""
+    if value == "":
+        return "empty"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 @dataclass(frozen=True)
@@ -250,8 +261,8 @@ CLASS_THRESHOLD = Parameter(
 CLASSES = Parameter(
     "classes",
     "",
-    "Classes of the model that can occur where it listens, such as door,dog_bark, so that no sound is taken for "
-    "another; empty: all.",
+    "Classes of the model that can occur where it listens, such as door,dog_bark: the scores of the others go to "
+    "these, and so does a sound that is none of them; empty: all.",
 )
 
 FULL_NODE = NodeKind("full_node", (MODEL, ENGINE, *LISTENING, CLASSES, CLASS_THRESHOLD, AUTOSTART))

@@ -183,7 +183,7 @@ def window_cost(engine: Engine) -> float:
 class Hearing:
     """Localize once, then separate and classify every asked direction in one batch.
 
-    `always_strongest` is the reference spec's query rule, which answers for every mixture and so suits recordings
+    `always_strongest` is the query rule of docs/reading.md, which answers for every mixture and so suits recordings
     that are known to hold a sound. A robot also hears nothing at times: without it, quiet windows give no sound.
     """
 

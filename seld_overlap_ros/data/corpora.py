@@ -57,7 +57,8 @@ class ImportReport:
                 "Missing: background noise to train and to test with. Put three recordings or more into a folder "
                 f"`{NOISE}` beside the classes and import again, or run `seld-overlap data sounds`."
             )
-        lines.append(f"To train on these classes, name them in a recipe: labels: [{', '.join(splits)}]")
+        lines.append("To train on these classes alone, copy a recipe, add to it "
+                     f"`labels: [{', '.join(splits)}]`, and name its file in `data mix --recipe` and `train --recipe`.")
         return lines
 
 

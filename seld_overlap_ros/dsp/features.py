@@ -1,7 +1,7 @@
 """The 2M - 1 input channels of the networks, and the way back from a separated spectrogram to samples.
 
 Channel 0 is the normalised log magnitude of microphone 0; channels 2n-1 and 2n are the cosine and the sine of the
-interaural phase difference (IPD) phi_0 - phi_n, n = 1..M-1 (reference spec, "Front end").
+interaural phase difference (IPD) phi_0 - phi_n, n = 1..M-1 (docs/reading.md, "Front end").
 In memory the channels lie innermost and the frames outermost, so that frames are added and dropped at the ends.
 """
 

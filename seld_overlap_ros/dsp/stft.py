@@ -1,6 +1,6 @@
-"""Short-time Fourier transform without a shift, as the reference spec fixes it.
+"""Short-time Fourier transform without a shift, as docs/reading.md fixes it.
 
-The spec pads half a frame of zeros at both ends and then drops the first and the last frame. What is left are
+There, half a frame of zeros is put at both ends and then the first and the last frame are dropped. What is left are
 just the frames that lie wholly inside the window: frame t covers samples t*hop to t*hop + n_fft.
 """
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.evaluation.results_page import COMMAND, REPORT, number, percent, table
 from seld_overlap_ros.evaluation.table1 import core_hours
 from seld_overlap_ros.models.checkpoint import (
@@ -21,8 +22,9 @@ SYSTEMS = {
     "cascade": "SSL, SSS and SSC, each trained by itself",
     "ssl_sss": "SSL and SSS trained on together, SSC by itself",
     "sss_ssc": "SSS and SSC trained on together, SSL by itself",
-    "overlap": "both of these blocks under one gate, trained on as one: the paper's proposal",
+    "overlap": "SSL with one SSS and SSC with another, joined by a gate and trained on as one: the paper's proposal",
 }
+BEYOND = {"steered": "a steered SSS", "mel_bands": "SSC on mel bands"}  # settings that the paper has not
 
 
 def write_card(folder: Path) -> None:
@@ -46,11 +48,11 @@ def _page(figures: dict[str, dict]) -> Iterator[str]:
         "# The shipped models", "",
         f"Written by `{REPORT}` from the files and from `results.json` (`{COMMAND}`); edit nothing here.", "",
         "Each is one safetensors file, with weights, array, front end, labels and how it was trained, and is known by "
-        "its name: `model:=NAME`, or `--model NAME`.", "", "## What they are", "",
+        "its name: `model:=NAME`, `score --model NAME`, `evaluate --system NAME`.", "", "## What they are", "",
     )
     yield from table(
         ("name", "system", "classes", "directions", "microphones", "parameters", "MB", "SHA-256"),
-        ((f"`{name}`", SYSTEMS.get(one.config.system, one.config.system), len(one.config.labels),
+        ((f"`{name}`", _system(one.config), len(one.config.labels),
           len(one.config.azimuths), one.config.array.n_microphones, f"{one.n_parameters / 1e6:.2f} M",
           f"{one.path.stat().st_size / 1e6:.1f}", f"`{keys[name][:16]}…`") for name, one in read.items()))
     yield from ("", "## How they were trained", "")
@@ -69,6 +71,11 @@ def _page(figures: dict[str, dict]) -> Iterator[str]:
             (_figures(name, figures[keys[name]]) for name in names if keys[name] in figures))
         yield from ("", "On mixtures of sounds and rooms that training never saw; see [results.md](results.md).")
     yield from ("", *_limits(next(iter(read.values()))))
+
+
+def _system(config: SystemConfig) -> str:
+    beyond = [words for setting, words in BEYOND.items() if getattr(config, setting)]
+    return SYSTEMS.get(config.system, config.system) + (f", with {' and '.join(beyond)}" if beyond else "")
 
 
 def _stages(record: dict) -> str:
@@ -98,6 +105,7 @@ def _limits(one: Checkpoint) -> Iterator[str]:
         "- They know their array and no other: for another one, train (README.md). Microphones in another "
         "order are heard from wrong directions.",
         "- They always name one of their classes. What is none of them is named wrongly, with a lower score as a rule; "
-        "the nodes call a sound unknown below a score.",
+        "the nodes call a sound unknown below a score. Told which classes can occur (`classes`), they name more of "
+        "those rightly, and give them sounds of the others too.",
         "- Nothing of safety may hang on them alone.",
     )

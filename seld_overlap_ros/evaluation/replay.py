@@ -39,7 +39,7 @@ class Settings:
     hop_s: float = DEFAULTS["hop"]
     direction_threshold: float = DEFAULTS["direction_threshold"]
     class_threshold: float = DEFAULTS["class_threshold"]
-    classes: str = DEFAULTS["classes"]  # of the systems, which must have been loaded so
+    classes: str = DEFAULTS["classes"]  # that the systems were loaded with: for the record, and for live nodes
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,11 @@ def render(result: dict, waves: Sequence[Waves]) -> str:
 def _lead(result: dict) -> str:
     truth = [sound for bag in result["bags"] for sound in bag["truth"] or ()]
     seconds = sum(bag["duration_s"] for bag in result["bags"])
-    n_bags = len(result["bags"])
+    n_bags, classes = len(result["bags"]), result["settings"]["classes"]
+    told = f"; told that only these can occur: {classes}" if classes else ""
     return (f"{n_bags} bag{'s' if n_bags > 1 else ''}, {seconds:.0f} s of audio, {len(truth)} true sounds of "
-            f"{len({sound['label'] for sound in truth})} classes; a window every {result['settings']['hop_s']:g} s.")
+            f"{len({sound['label'] for sound in truth})} classes; a window every {result['settings']['hop_s']:g} s"
+            f"{told}.")
 
 
 def _notes(result: dict) -> str:

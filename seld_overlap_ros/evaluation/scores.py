@@ -1,4 +1,4 @@
-"""Scores, counted from outcomes: the paper's count and what lies behind it (reference spec, "Table 1").
+"""Scores, counted from outcomes: the paper's count and what lies behind it (docs/reading.md, "Scores").
 
 Shares lie in [0, 1]. Their 95 % intervals are Wilson's; comparisons are McNemar's, exact.
 """

@@ -19,7 +19,7 @@ def encoder_stage(n_in: int, n_out: int) -> nn.Sequential:
 
 
 def decoder_stage(n_in: int, n_out: int, dropout: float) -> nn.Sequential:
-    """Double F and T: ConvTranspose2x2 stride 2, BN, ReLU, and dropout where the spec has it."""
+    """Double F and T: ConvTranspose2x2 stride 2, BN, ReLU, and dropout where docs/reading.md has it."""
     layers = [nn.ConvTranspose2d(n_in, n_out, 2, 2), nn.BatchNorm2d(n_out), nn.ReLU()]
     return nn.Sequential(*layers, nn.Dropout(dropout)) if dropout else nn.Sequential(*layers)
 

@@ -1,7 +1,7 @@
 """Banks of room impulse responses (RIRs), simulated once with pyroomacoustics and convolved many times.
 
 A bank belongs to one array and one split. Rooms, the array's place in them and the sources' places are drawn from a
-generator seeded by (split, room), so splits never share a room (reference spec, "Mixtures").
+generator seeded by (split, room), so splits never share a room (docs/reading.md, "Mixtures").
 """
 
 from __future__ import annotations

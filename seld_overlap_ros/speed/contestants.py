@@ -154,7 +154,7 @@ class PyTorch:
 
     @torch.inference_mode()
     def window(self, name: str, k: int) -> None:
-        """One window, from samples to sounds: the reference spec's steps."""
+        """One window, from samples to sounds: the paper's steps."""
         system = self._load(name)
         features, phase = analyse(next(self._windows(name)), system.config.front_end)
         x = torch.from_numpy(features)[None]

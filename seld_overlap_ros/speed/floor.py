@@ -77,7 +77,7 @@ def network_work(network: nn.Module, inputs: tuple[Tensor, ...], width: int) -> 
 
 
 class LaidOutMap(nn.Module):
-    """As sss_net.DirectionMap, its planes laid out as in the paper: what the reference spec's counts are of."""
+    """As sss_net.DirectionMap, its planes laid out as in the paper: what the counts of docs/reading.md are of."""
 
     def forward(self, features: Tensor, direction_gain: Tensor, first: nn.Conv2d) -> Tensor:
         """See DirectionMap."""

@@ -1,4 +1,4 @@
-"""The losses of each stage, and which stage hands which weights to which network (reference spec, "Three stages")."""
+"""The losses of each stage, and which stage hands which weights to which network (docs/reading.md, "Three stages")."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Stage(lightning.LightningModule):
     def kept_by(self) -> dict[str, str]:
         """What in validation says which weights are best: `monitor` and `mode` of Lightning's ModelCheckpoint.
 
-        The loss, as in the reference spec; but a cross-entropy rises again, with the confidence of wrong answers, long
+        The loss, as in the paper; but a cross-entropy rises again, with the confidence of wrong answers, long
         before right ones stop to grow: SSC of `mini` was best by its loss at 45 % right, and ended at 54 %.
         """
         if "ssc" in INITIAL[self.stage] and self.recipe.loss == "entropy":

@@ -1,4 +1,4 @@
-"""The networks are those of the reference spec: shapes, parameter counts, gate, query rule."""
+"""The networks are those of docs/reading.md: shapes, parameter counts, gate, query rule."""
 
 import math
 
@@ -101,7 +101,7 @@ def test_gate_is_a_softmax_over_the_separations():
     separated = torch.rand(2, 2, 5, 7)
     weights = gate_weights(separated)
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(2, 5, 7))
-    # with values in [0, 1] the parameter-free gate stays near an average (reference spec)
+    # with values in [0, 1] the parameter-free gate stays near an average
     assert weights.min() > 0.268 and weights.max() < 0.732
     same = separated[:, :1].expand(-1, 2, -1, -1)
     torch.testing.assert_close(gate(same), separated[:, 0])
