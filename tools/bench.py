@@ -21,6 +21,7 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from seld_overlap_ros.models.engine import DEFAULT_MODEL  # noqa: E402
 from seld_overlap_ros.speed import making, measure  # noqa: E402
 from seld_overlap_ros.speed.page import write_page  # noqa: E402
 from seld_overlap_ros.speed.steady import save_steady, threshold_for  # noqa: E402
@@ -57,7 +58,7 @@ def measure_all(effort: measure.Effort, minutes: float, folder: Path, say=print)
 
 def graphs(minutes: float, folder: Path, say=print) -> dict:
     """Each graph over DDS with the shipped model, made to ask SOURCES directions."""
-    model = save_steady(folder / "overlap.safetensors", "overlap")
+    model = save_steady(folder / "steady.safetensors", DEFAULT_MODEL)
     found = {}
     for name in GRAPHS:
         say(f"the graph {name}, {minutes:g} minutes")
