@@ -191,7 +191,7 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
 
     keep_freed_memory()
     found = find_runs(runs or [], model or [])
-    exam = load_exam(mixtures or folder / "mixtures", folder / "rooms" / "test", limit)
+    exam = load_exam(mixtures or folder / "mixtures", folder / "rooms" / "test", folder / "sounds", limit)
     if earlier:
         before = read_results(earlier)
         check_same_exam(before, exam)

@@ -119,6 +119,16 @@ def load_clips(
     ]
 
 
+def series_in_training(folder: Path) -> dict[str, bool]:
+    """Recording -> whether training has others of its class and series (takes, kit, preset, speaker).
+
+    Raises SoundsError.
+    """
+    rows = _read_csv(folder / "sounds.csv")
+    trained = {(row["class"], row["group"]) for row in rows if row["split"] == "train" and row["group"]}
+    return {row["source"]: (row["class"], row["group"]) in trained for row in rows}
+
+
 def load_noise(folder: Path, split: str | None = None, kinds: Iterable[str] | None = None) -> list[NoiseClip]:
     """Background recordings of a folder, of one split ("train" or "test") and some kinds; raises SoundsError."""
     wanted = set(USABLE_NOISE if kinds is None else kinds)

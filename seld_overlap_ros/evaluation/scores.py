@@ -1,6 +1,7 @@
 """Scores, counted from outcomes: the paper's count and what lies behind it (docs/reading.md, "Scores").
 
-Shares lie in [0, 1]. Their 95 % intervals are Wilson's; comparisons are McNemar's, exact.
+Shares lie in [0, 1]. Their 95 % intervals are Wilson's; comparisons are McNemar's, exact. Both take mixtures for
+independent, which they are not: a recording comes in many. `interval95_over` and `p_over` take recordings for it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 from seld_overlap_ros.evaluation.seld import SEGMENT_S, SeldScores, in_frames, seld_scores
 from seld_overlap_ros.simulation.rooms import scene_rng
@@ -24,6 +25,39 @@ if TYPE_CHECKING:
 def interval95(hits: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a share; all of [0, 1] where nothing was tried."""
     return tuple(map(float, binomtest(hits, n).proportion_ci(method="wilson"))) if n else (0.0, 1.0)
+
+
+def interval95_over(hits: np.ndarray, recordings: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the share of hits (N,) bool, where items of one recording (N,) are alike.
+
+    [0, 1] of a single recording.
+    """
+    error, freedom = _standard_error(hits, recordings)
+    if not freedom:
+        return 0.0, 1.0
+    reach = t.ppf(0.975, freedom) * error
+    return max(0.0, float(np.mean(hits) - reach)), min(1.0, float(np.mean(hits) + reach))
+
+
+def p_over(first: np.ndarray, second: np.ndarray, recordings: np.ndarray) -> float:
+    """Two-sided p of hits (N,) bool being as many as another system's, where items of one recording (N,) are alike."""
+    gain = first.astype(float) - second
+    error, freedom = _standard_error(gain, recordings)
+    if not freedom or not gain.any():
+        return 1.0
+    return float(2 * t.sf(abs(gain.mean()) / error, freedom)) if error else 0.0
+
+
+def _standard_error(values: np.ndarray, clusters: np.ndarray) -> tuple[float, int]:
+    """Of the mean of values (N,), of which only those of different clusters (N,) are independent; degrees of freedom.
+
+    Linearised, as of a ratio estimate in cluster sampling (Cochran, Sampling Techniques, 1977, ch. 9).
+    """
+    names, cluster = np.unique(clusters, return_inverse=True)
+    if len(names) < 2:
+        return math.inf, 0
+    sums = np.bincount(cluster, values - np.mean(values))
+    return float(np.sqrt(len(sums) / (len(sums) - 1) * np.sum(sums**2)) / len(values)), len(sums) - 1
 
 
 def drawn(outcomes: Outcomes) -> np.ndarray:
@@ -111,6 +145,17 @@ def by_room(outcomes: Outcomes, t60: Mapping[str, float]) -> dict[str, dict]:
         short, long = of_source <= low, of_source > high
         groups = {f"T60 up to {low:.2f} s": short, f"{low:.2f} to {high:.2f} s": ~short & ~long,
                   f"above {high:.2f} s": long}
+    return {name: group_scores(outcomes, chosen) for name, chosen in groups.items() if chosen.any()}
+
+
+def by_series(outcomes: Outcomes, in_training: np.ndarray | None) -> dict[str, dict]:
+    """Scores of sources (S,) of whose series (takes, kit, instrument, speaker) training held others, and of the rest.
+
+    Empty where that is not known.
+    """
+    if in_training is None:
+        return {}
+    groups = {"series in training": in_training, "series unheard": ~in_training}
     return {name: group_scores(outcomes, chosen) for name, chosen in groups.items() if chosen.any()}
 
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from seld_overlap_ros import __version__
 from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.data.sounds import series_in_training
 from seld_overlap_ros.evaluation.outcomes import Outcomes, Track, evaluate_saved, piece
 from seld_overlap_ros.evaluation.scores import (
     all_scores,
+    by_series,
     compare,
     confusion,
     drawn,
+    interval95_over,
     largest_confusions,
+    p_over,
     plain,
     recall,
 )
@@ -35,7 +39,7 @@ PAPER = {"cascade": 0.697, "ssl_sss": 0.713, "sss_ssc": 0.710, "overlap": 0.730}
 N_COUNT = 1000  # validation mixtures of the paper's count
 SUFFIX = ".model.safetensors"
 GAIN_EDGES = np.arange(-20, 41, 2)  # of the distribution of SI-SDR improvements [dB]
-OF_ONE_SEED = ("recall", "confusions", "sha256")
+OF_ONE_SEED = ("recall", "confusions", "sha256", "engine")
 PAIRS = (("overlap", "ssl_sss"), ("overlap", "sss_ssc"))  # compared beside every system against cascade
 
 
@@ -54,6 +58,23 @@ class Exam:
     val: MixtureStore
     test: MixtureStore
     t60: Mapping[str, float]  # of the test rooms [s]; empty where that is not known
+    in_training: Mapping[str, bool] = field(default_factory=dict)  # recording -> whether others of its series were
+
+    def sources(self) -> Sources:
+        """What is known of the test mixtures' sources."""
+        recordings = [event["clip"] for mixture in self.test.truth for event in mixture["events"]]
+        known = set(recordings) <= set(self.in_training)
+        in_training = np.array([self.in_training[name] for name in recordings], bool) if known else None
+        return Sources(np.array(recordings), self.t60, in_training)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is known of the S sources of the test mixtures, whatever a system says."""
+
+    recording: np.ndarray  # (S,) its name
+    t60: Mapping[str, float] = field(default_factory=dict)  # as of an Exam
+    in_training: np.ndarray | None = None  # (S,) bool, as of an Exam; None where it is not known
 
 
 @dataclass(frozen=True)
@@ -66,6 +87,7 @@ class Grade:
     record: dict  # of its training
     val: Outcomes
     test: Outcomes
+    engine: str = ""  # what computed it
 
 
 def find_runs(folders: Sequence[Path], names: Sequence[str]) -> list[Run]:
@@ -98,14 +120,16 @@ def _training(record: Mapping) -> str:
     return f"{_training(record['start']['training'])}, then {own}" if "start" in record else own
 
 
-def load_exam(mixtures: Path, rooms: Path, limit: int | None) -> Exam:
+def load_exam(mixtures: Path, rooms: Path, sounds: Path, limit: int | None) -> Exam:
     """The first N_COUNT validation mixtures and all test mixtures of a folder; fewer with a limit.
 
-    `rooms`: folder of the test rooms, if it is there, for their T60.
+    `rooms` and `sounds`: folders of the test rooms, for their T60, and of the recordings, for their series, if they are
+    there.
     """
     val, test = (MixtureStore.load(mixtures / split) for split in ("val", "test"))
     t60 = {room.name: room.t60 for room in RoomBank.load(rooms).rooms} if (rooms / "rooms.json").is_file() else {}
-    return Exam(piece(val, 0, min(N_COUNT, limit or N_COUNT)), piece(test, 0, limit), t60)
+    heard = series_in_training(sounds) if (sounds / "sounds.csv").is_file() else {}
+    return Exam(piece(val, 0, min(N_COUNT, limit or N_COUNT)), piece(test, 0, limit), t60, heard)
 
 
 def grade(title: str, path: Path, exam: Exam, saved: Path, engine: str, bar: Callable[[str], Track],
@@ -117,7 +141,8 @@ def grade(title: str, path: Path, exam: Exam, saved: Path, engine: str, bar: Cal
         loaded, title = Variant(loaded, variant), f"{title}, {variant}"
     val = evaluate_saved(loaded, key, exam.val, saved, bar(f"{title}, val"))
     test = evaluate_saved(loaded, key, exam.test, saved, bar(f"{title}, test"))
-    return Grade(loaded.config, read_checkpoint(path).n_parameters, key, read_training_record(path), val, test)
+    return Grade(loaded.config, read_checkpoint(path).n_parameters, key, read_training_record(path), val, test,
+                 loaded.title)
 
 
 def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Callable[[str], Track],
@@ -131,7 +156,8 @@ def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Calla
     changed = [{name: grade(f"{run.name} overlap", run.models["overlap"], exam, saved, engine, bar, name)
                 for name in VARIANTS if variants and "overlap" in run.models} for run in runs]
     # rounded as they are written, so that means are the same whether a seed is of now or of an earlier file
-    seeds = plain([seed_results(run.name, *both, exam.t60) for run, *both in zip(runs, graded, changed, strict=True)])
+    sources = exam.sources()
+    seeds = plain([seed_results(run.name, *both, sources) for run, *both in zip(runs, graded, changed, strict=True)])
     return plain({
         "version": __version__,
         "mixtures": about(exam),
@@ -206,43 +232,50 @@ def over_seeds(seeds: Sequence[dict]) -> dict[str, dict]:
 
 
 def paired_by_seed(seeds: Sequence[dict]) -> dict[str, dict]:
-    """Gain and p of each comparison, one a seed that has it."""
+    """Gain and both p of each comparison, one a seed that has it."""
     found = {}
     for seed in seeds:
         for pair, values in seed["paired"].items():
-            entry = found.setdefault(pair, {"gain": [], "p": []})
-            entry["gain"].append(values["gain"])
-            entry["p"].append(values["p"])
+            entry = found.setdefault(pair, {"gain": [], "p": [], "p_recordings": []})
+            for name, of_seeds in entry.items():
+                of_seeds.append(values[name])
     return found
 
 
-def seed_results(run: str, grades: Mapping[str, Grade], changed: Mapping[str, Grade], t60: Mapping[str, float]) -> dict:
+def seed_results(run: str, grades: Mapping[str, Grade], changed: Mapping[str, Grade], sources: Sources) -> dict:
     """Figures of each system of a run, and the paired comparisons on the test mixtures' drawn sources.
 
     `changed`: variants of its `overlap`, which are compared with it.
     """
-    hits = {name: one.test.named[drawn(one.test)] for name, one in grades.items()}
+    chosen = drawn(next(iter(grades.values())).test)
+    recordings = sources.recording[chosen]
+    hits = {name: one.test.named[chosen] for name, one in grades.items()}
+
+    def against(first: np.ndarray, second: np.ndarray) -> dict:
+        return asdict(compare(first, second)) | {"p_recordings": p_over(first, second, recordings)}
+
     pairs = [(name, "cascade") for name in grades if name != "cascade"] + list(PAIRS)
     return {
         "run": run,
         "seed": next(iter(grades.values())).record.get("seed"),
-        "systems": {name: figures(grades[name], t60) for name in sorted(grades, key=_in_order)},
-        "paired": {f"{a}_vs_{b}": asdict(compare(hits[a], hits[b])) for a, b in pairs if a in hits and b in hits},
-        "variants": {name: figures(one, t60) | asdict(compare(one.test.named[drawn(one.test)], hits["overlap"]))
+        "systems": {name: figures(grades[name], sources) for name in sorted(grades, key=_in_order)},
+        "paired": {f"{a}_vs_{b}": against(hits[a], hits[b]) for a, b in pairs if a in hits and b in hits},
+        "variants": {name: figures(one, sources) | against(one.test.named[chosen], hits["overlap"])
                      for name, one in changed.items()},
     }
 
 
-def figures(one: Grade, t60: Mapping[str, float]) -> dict:
+def figures(one: Grade, sources: Sources) -> dict:
     """Everything about one system of one run; `accuracy_test` is the paper's count on the test mixtures."""
     azimuths, window_s = one.config.azimuths, one.config.front_end.window_s
-    val, test = all_scores(one.val, azimuths, window_s), all_scores(one.test, azimuths, window_s, t60)
-    count = test.pop("count")
+    val, test = all_scores(one.val, azimuths, window_s), all_scores(one.test, azimuths, window_s, sources.t60)
+    count, chosen = test.pop("count"), drawn(one.test)
     return {
         "n_per_1000": 1000 * val["count"]["accuracy"],
         "n_per_1000_ci95": [1000 * limit for limit in val["count"]["ci95"]],
         "accuracy_test": count["accuracy"],
         "ci95": count["ci95"],
+        "ci95_recordings": interval95_over(one.test.named[chosen], sources.recording[chosen]),
         "given_direction": count["given_direction"],
         "ceiling": count["ceiling"],
         "direction_f1": test["direction"]["f1"],
@@ -251,7 +284,9 @@ def figures(one: Grade, t60: Mapping[str, float]) -> dict:
         "parameters": one.parameters,
         "core_hours": core_hours(one.record),
         "sha256": one.sha256,
+        "engine": one.engine,
         **test,
+        "by_series": by_series(one.test, sources.in_training),
         "recall": recall(one.test, one.config.labels),
         "confusions": largest_confusions(confusion(one.test, len(one.config.labels)), one.config.labels),
     }

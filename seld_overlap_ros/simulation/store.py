@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -30,6 +31,11 @@ class MixtureStore:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    @property
+    def content(self) -> str:
+        """What it holds, in short: other mixtures have another."""
+        return hashlib.sha256(json.dumps(self.truth).encode()).hexdigest()[:16]
 
     def __getitem__(self, index: int) -> Scene:
         """One mixture as it was drawn, to 16 bits."""

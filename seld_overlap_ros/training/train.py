@@ -180,6 +180,7 @@ def train(
         "recipe": recipe.to_dict(),
         "seed": seed,
         "mixtures": len(mixtures.train),
+        "content": [mixtures.train.content, mixtures.val.content],
     }
     model = None
     if start:
@@ -223,6 +224,6 @@ def _claim(out: Path, asked: dict) -> None:
     out.mkdir(parents=True, exist_ok=True)
     claim, text = out / "run.json", json.dumps(asked, indent=1)
     if claim.is_file() and claim.read_text() != text:
-        raise ValueError(f"{out} holds another training (recipe, seed, array, classes or start): "
+        raise ValueError(f"{out} holds another training (recipe, seed, mixtures, array, classes or start): "
                          "set --out to another folder")
     claim.write_text(text)

@@ -11,7 +11,7 @@ import soundfile
 from seld_overlap_ros.data.cutting import RATE, WINDOW_S, SilentError, cut_clip, resample, trim_silence
 from seld_overlap_ros.data.fetch import fetch_sounds
 from seld_overlap_ros.data.packages import PackageError, download_package, extract_files
-from seld_overlap_ros.data.sounds import SoundsError, load_clips, load_noise
+from seld_overlap_ros.data.sounds import SoundsError, load_clips, load_noise, series_in_training
 from seld_overlap_ros.data.sources import read_manifest
 
 HIGH, LOW = "ding/usr/share/ding/high.wav", "ding/usr/share/ding/low.wav"
@@ -46,6 +46,14 @@ def test_only_the_asked_split_and_classes_are_loaded(debs, two_clips, tmp_path):
     assert [c.label for c in load_clips(tmp_path, "test")] == ["gong"]
     assert [c.label for c in load_clips(tmp_path, classes=["bell"])] == ["bell"]
     assert [c.label for c in load_clips(tmp_path, by_group=True)] == ["gong"]
+
+
+def test_a_series_is_known_to_training_if_it_holds_another_take_of_the_class(tmp_path):
+    (tmp_path / "sounds.csv").write_text(
+        "class,source,split,group\nbell,a,train,tower\nbell,b,test,tower\nbell,c,test,door\ngong,d,test,tower\n"
+        "bell,e,train,\nbell,f,test,\n")
+    heard = series_in_training(tmp_path)
+    assert {source: heard[source] for source in "bcdf"} == {"b": True, "c": False, "d": False, "f": False}
 
 
 def test_started_again_it_goes_on(debs, two_clips, row, tmp_path):

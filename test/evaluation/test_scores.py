@@ -11,6 +11,7 @@ from seld_overlap_ros.evaluation.outcomes import concatenate
 from seld_overlap_ros.evaluation.scores import (
     all_scores,
     by_room,
+    by_series,
     by_sources,
     compare,
     confusion,
@@ -18,7 +19,9 @@ from seld_overlap_ros.evaluation.scores import (
     drawn,
     group_scores,
     interval95,
+    interval95_over,
     largest_confusions,
+    p_over,
     recall,
 )
 from seld_overlap_ros.simulation.rooms import scene_rng
@@ -119,3 +122,32 @@ def test_confusions_and_recall_by_class():
     assert counts.tolist() == [[0, 0, 3], [0, 4, 0], [0, 0, 0]]
     assert largest_confusions(counts, LABELS) == [{"true": "a", "said": "c", "n": 3}]
     assert recall(outcomes, LABELS) == {"a": 0, "b": 1}
+
+
+def test_intervals_over_recordings_know_that_one_comes_in_many_mixtures():
+    rng = np.random.default_rng(0)
+    recordings = np.repeat(np.arange(50), 10)
+    alike, each = np.repeat(rng.random(50) < 0.6, 10), rng.random(500) < 0.6
+    (low, high), (near, far) = interval95_over(alike, recordings), interval95_over(each, recordings)
+    assert low < alike.mean() < high
+    assert high - low == pytest.approx(2 * 2.01 * np.std(alike[::10], ddof=1) / 50**0.5, rel=0.01)
+    assert far - near < (high - low) / 2  # independent within a recording: as narrow as Wilson's
+    assert far - near == pytest.approx(np.diff(interval95(each.sum(), 500))[0], rel=0.3)
+    assert interval95_over(np.ones(3, bool), np.zeros(3)) == (0, 1)
+
+
+def test_a_lead_on_a_few_recordings_is_less_sure_than_one_on_many():
+    first, second = np.zeros(500, bool), np.zeros(500, bool)
+    first[:40] = True
+    few, many = np.repeat(np.arange(50), 10), np.arange(500)
+    assert compare(first, second).p < 1e-9 and p_over(first, second, many) < 1e-9
+    assert 0.02 < p_over(first, second, few) < 0.1  # four recordings of fifty
+    assert p_over(first, first, few) == 1
+
+
+def test_split_by_whether_training_held_the_series():
+    outcomes = make_outcomes(Said({0: 0}, {0: 0}), Said(TWO, {1: 0}))
+    split = by_series(outcomes, np.array([True, True, False]))
+    assert {name: (group["n"], group["accuracy"]) for name, group in split.items()} == {
+        "series in training": (2, 1.0), "series unheard": (1, 0.0)}
+    assert by_series(outcomes, None) == {}

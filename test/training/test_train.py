@@ -227,6 +227,26 @@ def test_a_folder_that_holds_another_training_is_refused(data, tmp_path):
         train(SHORT, CONFIG, data, tmp_path)
 
 
+def test_other_mixtures_are_another_training_though_they_are_as_many(data, tmp_path):
+    train(SHORT, CONFIG, data, tmp_path, systems=["cascade"])
+    others = replace(data, train=replace(data.train, truth=data.train.truth[::-1]))
+    with pytest.raises(ValueError, match=r"holds another training \(recipe, seed, mixtures"):
+        train(SHORT, CONFIG, others, tmp_path, systems=["cascade"])
+
+
+def test_accuracy_is_the_share_of_the_queries_that_hold_a_sound(data, tmp_path):
+    """However many of a batch do: the mean of the batches' accuracies would be another."""
+    stage = Stage("sss_ssc", CONFIG, RECIPE, tmp_path, 0, start={})
+    logged = []
+    stage.log = lambda name, value, batch_size, **_: logged.append((name, float(value), batch_size))
+    batch = collate([QueryDataset(data.val, CONFIG, 0.5)[i] for i in range(len(data.val))])
+    batch["label"] = torch.tensor([0] + [NO_CLASS] * (len(batch["label"]) - 1))
+    with torch.no_grad():
+        stage.step(batch, "val")
+    counted = {name: n for name, _, n in logged}
+    assert (counted["val/accuracy"], counted["val/class_loss"]) == (1, len(batch["label"]))
+
+
 def test_a_stage_trains_only_its_own_networks(data, tmp_path):
     train_stage("sss", CONFIG, RECIPE, data, tmp_path, seed=0)
     assert all(name.startswith("sss.0.") for name in load_file(stage_file(tmp_path, "sss")))
