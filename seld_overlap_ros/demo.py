@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from seld_overlap_ros.evaluation.events import Event, write_events
@@ -68,9 +69,8 @@ def report(scene: Path, truth: Truth, out: Path, classes: str = "") -> Matching:
     """
     samples, sample_rate = soundfile.read(scene, dtype="float32", always_2d=True)  # (n, M)
     entries = json.loads((out / "events.json").read_text(encoding="utf-8"))
-    # the recorder names a file ID_LABEL.wav
-    separated = {int(path.name.split("_")[0]): soundfile.read(path, dtype="float32")[0]
-                 for path in (out / "separated").glob("*.wav")}
+    separated = {entry["id"]: _placed(*soundfile.read(out / entry["file"], dtype="float32"), entry["file_start_s"])
+                 for entry in entries if "file" in entry}
     told = f", told which {classes.count(',') + 1} classes can occur," if classes else ""
     lead = (f"{samples.shape[1]} microphones, {len(samples) / sample_rate:.0f} s: {truth.in_words()} "
             f"Real ROS 2 nodes{told} listened to it in real time, and this is what they heard.")
@@ -79,6 +79,12 @@ def report(scene: Path, truth: Truth, out: Path, classes: str = "") -> Matching:
     write_events(out / "truth.json", truth.events)
     (out / "index.html").write_text(render(shown), encoding="utf-8")
     return shown.matching
+
+
+def _placed(samples: np.ndarray, sample_rate: int, start_s: float) -> np.ndarray:
+    """Samples (n,) that begin at start_s -> as they are from time 0 on."""
+    start = round(start_s * sample_rate)
+    return np.pad(samples, (start, 0)) if start >= 0 else samples[-start:]
 
 
 def warnings(out: Path) -> list[str]:

@@ -59,7 +59,7 @@ class Parameter:
 
 
 SIM_TIME = Parameter(  # every node of ROS has it
-    "use_sim_time", False, "Whether the nodes go by /clock, such as that of `ros2 bag play --clock`, and wait for it."
+    "use_sim_time", False, "Whether the nodes' clock is /clock, such as that of `ros2 bag play --clock`."
 )
 
 
@@ -142,8 +142,8 @@ class Graph:
             if self._is_on(node, given)
         ]
         if values.get(SIM_TIME.name) and any(process.node is SCENE_PLAYER for process in processes):
-            raise GraphError("use_sim_time:=true waits for a /clock, which scene_player does not send: play a bag with "
-                             "`ros2 bag play --clock` in place of file or device, or leave it out")
+            raise GraphError("use_sim_time:=true is for a bag, which `ros2 bag play --clock` plays in place of file "
+                             "or device; scene_player goes by the machine's clock: leave one of them out")
         return processes
 
     def _is_on(self, node: NodeKind, given: Mapping[str, str]) -> bool:

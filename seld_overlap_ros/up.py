@@ -201,14 +201,20 @@ def _say_rest(running: dict[str, subprocess.Popen], lines: queue.Queue, say: Cal
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """The first SIGINT or SIGTERM raises KeyboardInterrupt; during the end that follows, more change nothing."""
+    """The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt; during the end that follows, more change nothing.
+
+    SIGHUP is what a terminal sends that is closed, unless `nohup` has it ignored.
+    """
 
     def interrupt(number: int, frame: object) -> None:
         for caught in before:
             signal.signal(caught, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in heeded}
     try:
         yield
     finally:

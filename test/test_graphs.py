@@ -39,7 +39,7 @@ def test_all_nodes_go_by_the_clock_that_is_asked_for():
     assert FULL.processes({"use_sim_time": "False"})[0].parameters == {"use_sim_time": False}
     with pytest.raises(GraphError, match="use_sim_time must be true or false, got '1'"):
         FULL.processes({"use_sim_time": "1"})
-    with pytest.raises(GraphError, match="waits for a /clock, which scene_player does not send: play a bag"):
+    with pytest.raises(GraphError, match="is for a bag, which `ros2 bag play --clock` plays"):
         FULL.processes({"use_sim_time": "true", "file": "demo"})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +81,9 @@ def wrap(angle: float) -> float:
     return math.pi - (math.pi - angle) % (2 * math.pi)
 
 
-def write_events(path: Path, events: Iterable[Event]) -> None:
-    """Write a JSON list, in order of onset."""
+def write_events(path: Path, events: Iterable[Event], more: Mapping[int, dict] | None = None) -> None:
+    """Write a JSON list, in order of onset. `more`: id -> what else an entry says."""
     ordered = sorted(events, key=lambda event: (event.onset_s, event.id))
-    text = json.dumps([event.to_json() for event in ordered], indent=2, ensure_ascii=False)
+    entries = [event.to_json() | (more or {}).get(event.id, {}) for event in ordered]
+    text = json.dumps(entries, indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")

@@ -65,6 +65,7 @@ class Recording:
     def __init__(self) -> None:
         self._zero_s: float | None = None
         self._events: dict[int, Event] = {}
+        self._written: dict[int, tuple[str, float]] = {}  # id -> its file in the folder, and the stamp where it begins
         self.tracks: dict[int, Track] = {}  # id -> waveform, counted from stamp 0
 
     def begin(self, stamp_s: float) -> None:
@@ -83,11 +84,15 @@ class Recording:
     def add_source(self, track_id: int, stamp_s: float, samples: np.ndarray, sample_rate: int) -> None:
         """A chunk (n,) of a sound's waveform, whose first sample has the stamp.
 
-        Raises ValueError if it is not one-dimensional, empty or not finite, if the rate has changed, or if it lies more
-        than LONGEST_S from the sound's first chunk.
+        Raises ValueError if it is not one-dimensional, empty or not finite, if the rate has changed, if it lies more
+        than LONGEST_S from the sound's first chunk, or if the sound has been written already.
         """
         if samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
             raise ValueError(f"sound {track_id}: a chunk must be one channel of finite samples, not empty")
+        if track_id in self._written:
+            raise ValueError(f"sound {track_id}: a chunk comes when its file is written already")
+        if sample_rate < 1:
+            raise ValueError(f"sound {track_id}: a rate of {sample_rate} Hz is none")
         start = round(stamp_s * sample_rate)
         track = self.tracks.setdefault(track_id, Track(sample_rate))
         if track.sample_rate != sample_rate:
@@ -103,24 +108,36 @@ class Recording:
         events = [replace(event, onset_s=event.onset_s - zero) for event in self._events.values()]
         return sorted(events, key=lambda event: (event.onset_s, event.id))
 
-    def track(self, track_id: int) -> tuple[np.ndarray, int]:
-        """Waveform (N,) and rate [Hz] of a sound, sample 0 at time 0 of the scene. Raises KeyError if it has none."""
+    def track(self, track_id: int) -> tuple[np.ndarray, int, float]:
+        """Waveform (N,), rate [Hz] and start on the scene's clock [s] of a sound. Raises KeyError if it has none."""
         track = self.tracks[track_id]
-        samples = track.samples()
-        start = track.start - round(self._zero() * track.sample_rate)
-        return np.pad(samples, (start, 0)) if start >= 0 else samples[-start:], track.sample_rate
+        return track.samples(), track.sample_rate, self.since_start(track.start / track.sample_rate)
+
+    def write_ended(self, stamp_s: float, folder: Path) -> None:
+        """Write the sounds whose latest chunk ends before the stamp, and forget their waveforms."""
+        for track_id in [known for known, track in self.tracks.items() if track.end < stamp_s * track.sample_rate]:
+            self._write_track(track_id, folder)
 
     def write(self, folder: Path) -> None:
         """Write `events.json` and `separated/ID_LABEL.wav` into a folder, which is made if need be.
 
-        A sound of unknown class is in `ID_unknown.wav`.
+        A sound of unknown class is in `ID_unknown.wav`. An entry of `events.json` names its `file`, and says when that
+        begins on the scene's clock, `file_start_s`.
         """
         (folder / "separated").mkdir(parents=True, exist_ok=True)
-        write_events(folder / "events.json", self.events())
-        for track_id in self.tracks:  # one at a time, as each is as long as the scene up to its sound's end
-            event = self._events.get(track_id)
-            name = file_name(track_id, event and event.label)
-            soundfile.write(folder / "separated" / name, *self.track(track_id), subtype="PCM_16")
+        for track_id in list(self.tracks):  # one at a time, for the memory's sake
+            self._write_track(track_id, folder)
+        files = {track_id: {"file": name, "file_start_s": round(self.since_start(start_s), 4)}
+                 for track_id, (name, start_s) in self._written.items()}
+        write_events(folder / "events.json", self.events(), files)
+
+    def _write_track(self, track_id: int, folder: Path) -> None:
+        track, event = self.tracks[track_id], self._events.get(track_id)
+        name = f"separated/{file_name(track_id, event and event.label)}"
+        (folder / "separated").mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, track.samples(), track.sample_rate, subtype="PCM_16")
+        self._written[track_id] = name, track.start / track.sample_rate
+        del self.tracks[track_id]
 
     def _zero(self) -> float:
         if self._zero_s is not None:
@@ -128,4 +145,5 @@ class Recording:
         # Without a stamp of the audio itself, whatever was heard first has to do.
         starts = [event.onset_s for event in self._events.values()]
         starts += [track.start / track.sample_rate for track in self.tracks.values()]
+        starts += [start_s for _, start_s in self._written.values()]
         return min(starts, default=0.0)

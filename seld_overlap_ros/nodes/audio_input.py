@@ -15,7 +15,7 @@ from seld_overlap_ros.nodes.running import RunnableNode
 from seld_overlap_ros.streaming.health import AudioHealth, Status
 from seld_overlap_ros.streaming.intake import Intake
 from seld_overlap_ros.streaming.notices import Notices
-from seld_overlap_ros.streaming.pcm import AudioError, Description, read_channel_map
+from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat, Description, read_channel_map
 from seld_overlap_ros.streaming.stream import Window
 
 LOOK_EVERY_S = 0.5
@@ -84,8 +84,12 @@ class AudioTopic:
         self._subscription = self._node.create_subscription(message_type(kind), kind.topic, on_message, AUDIO_QOS)
 
     def _look(self) -> None:
-        """Two looks must agree, as the topics of one source are not found all at once."""
-        better = self._kinds[: self._kinds.index(self.kind)] if self._heard else self._kinds
+        """Two looks must agree, as the topics of one source are not found all at once.
+
+        What has been heard gives way to a better kind, or to any when its source is gone.
+        """
+        is_there = self._heard and self.kind.type_name in self._types(self.kind.topic)
+        better = self._kinds[: self._kinds.index(self.kind)] if is_there else self._kinds
         best = next((kind for kind in better if kind.type_name in self._types(kind.topic)), None)
         if best is not None and best is self._seen and best is not self.kind:
             self._go_over_to(best)
@@ -127,6 +131,7 @@ class AudioInput:
         self._frame_id = node.value("frame_id")
         self._started = self._last_audio = time.monotonic()
         self._first_audio: float | None = None
+        AudioFormat(*self._told())  # refuses now what no audio could be taken for
         self.topic = AudioTopic(node, node.value("audio_type"), self._on_audio)
         self._info_in = None
         if find_message("audio_common_msgs", "AudioDataStamped"):  # the package whose AudioInfo is meant

@@ -1,4 +1,4 @@
-"""Shows the sounds in the terminal while they are heard, and leaves them as files: events.json and a WAV for each."""
+"""Shows the sounds in the terminal while they are heard, and leaves them as files: a WAV for each, and events.json."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ from seld_overlap_ros.streaming.pcm import AudioError, Description
 from seld_overlap_ros.streaming.tracks import IDS_A_SECOND
 
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATE_S = 1.0  # by which chunks may come after the events of their window
 QOS = QoSProfile(depth=50)  # a window may bring a dozen separated sounds at once
 
 
 class EventRecorder(RunnableNode):
-    """Listens to `events`, `separated`, `labels` and, for time 0, the audio; writes when it ends."""
+    """Listens to `events`, `separated`, `labels` and, for time 0, the audio.
+
+    It writes a sound when no window can hold it any more, and the rest, with the list of all, when it ends.
+    """
 
     def __init__(self) -> None:
         super().__init__(EVENT_RECORDER)
@@ -74,7 +78,12 @@ class EventRecorder(RunnableNode):
                 self._recording.add_event(replace(from_event(event), id=self._number(event.id)))
             except ValueError as error:
                 self._notices("event", f"an event is left out: {error}")
-        end_s = to_seconds(message.header.stamp) + to_seconds(message.window)
+        start_s = to_seconds(message.header.stamp)
+        end_s = start_s + to_seconds(message.window)
+        try:
+            self._recording.write_ended(start_s - LATE_S, self._folder)
+        except (OSError, SoundFileError) as error:
+            self._notices("file", f"a sound cannot be written, and is tried again: {error}")
         self._display.show(self._recording.events(), self._recording.since_start(end_s))
 
     def _on_separated(self, message: SeparatedSource) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -9,7 +10,7 @@ from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallba
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState
 from rclpy.lifecycle.node import TransitionCallbackReturn
 from rclpy.publisher import Publisher
-from rclpy.qos import qos_policy_name_from_kind
+from rclpy.qos import QoSCompatibility, qos_check_compatible, qos_policy_name_from_kind
 from rclpy.subscription import Subscription
 from std_srvs.srv import SetBool
 
@@ -21,6 +22,7 @@ from seld_overlap_ros.nodes.running import RunnableNode, one_line
 from seld_overlap_ros.streaming.health import ERROR, WARN, Status, status
 from seld_overlap_ros.streaming.notices import Notices
 
+FORGIVEN_S = 5.0  # after which a mismatch of QoS is forgotten when its other side is gone
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -32,7 +34,7 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
     """
 
     def __init__(self, kind: NodeKind) -> None:
-        self._mismatches: dict[str, str] = {}  # topic -> sentence
+        self._mismatches: dict[str, tuple[str, float]] = {}  # topic -> sentence, and when it was noticed
         RunnableNode.__init__(self, kind)
         LifecycleNodeMixin.__init__(self)
         self.notices = Notices(self.get_logger().warning)
@@ -42,8 +44,14 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
         self._computed_by = "none"
         Diagnostics(self, lambda: [self._state(), *(look() for look in list(self.watched.values()))])
         keep_freed_memory()
+        self._is_made = False
         if self.value("autostart"):
-            self.bring_up()
+            try:
+                self.bring_up()
+            except BaseException:
+                self.close()  # nobody else has the node yet
+                raise
+        self._is_made = True
 
     def load(self) -> None:
         """Get ready. Raises ValueError for what a user can mend."""
@@ -117,7 +125,7 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
             step()
         except Exception as error:  # rclpy would swallow it
             self._refusal = error
-            if not self.value("autostart"):
+            if self._is_made or not self.value("autostart"):  # else `run` says it
                 self.get_logger().error(one_line(error))
             return FAILURE
         self._refusal = None
@@ -127,14 +135,25 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
 
     def _on_mismatch(self, topic: str, who: str, event: object) -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
-        self._mismatches[topic] = (f"nothing goes over {self.resolve_topic_name(topic)} where {who} other QoS, as to "
-                                   f"{policy}: set it as in docs/graph.md")
-        self.notices(f"QoS of {topic}", self._mismatches[topic])
+        sentence = (f"nothing goes over {self.resolve_topic_name(topic)} where {who} other QoS, as to {policy}: set it "
+                    "as in docs/graph.md")
+        self._mismatches[topic] = sentence, time.monotonic()
+        self.notices(f"QoS of {topic}", sentence)
+
+    def _still_mismatched(self, topic: str, since: float) -> bool:
+        """Whether somebody on the topic does not fit; also just after it was noticed, when not all is known of them."""
+        name = self.resolve_topic_name(topic)
+        givers, takers = self.get_publishers_info_by_topic(name), self.get_subscriptions_info_by_topic(name)
+        return time.monotonic() - since < FORGIVEN_S or any(
+            qos_check_compatible(giver.qos_profile, taker.qos_profile)[0] == QoSCompatibility.ERROR
+            for giver in givers for taker in takers)
 
     def _state(self) -> Status:
         """Lifecycle, model and QoS."""
         state = "active" if self.active else "inactive" if self.configured else "unconfigured"
-        troubles = [(WARN, sentence) for sentence in self._mismatches.values()]
+        self._mismatches = {topic: (sentence, since) for topic, (sentence, since) in self._mismatches.items()
+                            if self._still_mismatched(topic, since)}
+        troubles = [(WARN, sentence) for sentence, _ in self._mismatches.values()]
         if self._refusal and not self.active:
             troubles.append((ERROR, f"{state}, as it could not be started: {one_line(self._refusal)}"))
         elif not self.active:

@@ -10,11 +10,13 @@ from functools import partial
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.task import Future
+from rclpy.timer import Timer
 
 from seld_overlap_ros.graphs import CRASHED, REFUSED, NodeKind, Parameter, Value
 
@@ -25,9 +27,14 @@ class RunnableNode(Node):
     def __init__(self, kind: NodeKind) -> None:
         super().__init__(kind.name)
         self.done: Future = Future()
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.add_on_set_parameters_callback(partial(check_words, kind))
         for parameter in kind.parameters:
             self.declare_parameter(parameter.name, parameter.default, descriptor(parameter))
+
+    def create_timer(self, period_s: float, callback: Callable[[], object]) -> Timer:
+        """As a node does it, but by a steady clock: what a node looks after must not stop where `/clock` does."""
+        return super().create_timer(period_s, callback, clock=self._steady)
 
     def close(self) -> None:
         """Let go of what is not ROS's, such as threads and files."""
@@ -81,8 +88,9 @@ def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) ->
         executor.add_node(node)
         # Now and then it must look itself: rclpy's signal handler can wake it before it has shut the context down, and
         # then not again, so a node without timers would never end (seen on a busy machine).
+        node.done.add_done_callback(lambda _: executor.wake())
         while rclpy.ok() and not node.done.done():
-            executor.spin_until_future_complete(node.done, timeout_sec=1.0)
+            executor.spin_once(timeout_sec=1.0)
         return node.done.result() if node.done.done() else 0
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0

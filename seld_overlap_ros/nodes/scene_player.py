@@ -33,6 +33,8 @@ class ScenePlayer(RunnableNode):
 
     def __init__(self) -> None:
         super().__init__(SCENE_PLAYER)
+        if self.get_parameter("use_sim_time").value:
+            raise AudioError("clock", "scene_player plays by the clock of the machine: leave use_sim_time out")
         self._source = self._open()
         self._format = AudioFormat(self._source.channels, self._source.sample_rate, self.value("sample_format"))
         self._kind = kind_to_send()

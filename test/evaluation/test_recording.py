@@ -33,8 +33,8 @@ def record(signal, order=None, zero_s=NOW_S):
 
 @pytest.mark.parametrize("order", [None, np.random.default_rng(1).permutation(21)], ids=["in order", "shuffled"])
 def test_chunks_are_joined_to_the_original(signal, order):
-    samples, rate = record(signal, order).track(3)
-    assert (rate, len(samples)) == (RATE, len(signal))
+    samples, rate, start_s = record(signal, order).track(3)
+    assert (rate, len(samples), start_s) == (RATE, len(signal), 0)
     np.testing.assert_array_equal(samples, signal)
 
 
@@ -45,27 +45,25 @@ def test_stamps_that_are_rounded_leave_no_gap(phase):
     for k in range(50):
         stamp_ns = round((NOW_S + (phase + 8001 * k) / 44100) * 1e9)
         recording.add_source(1, stamp_ns / 1e9, np.ones(8001, np.float32), 44100)
-    samples, _ = recording.track(1)
-    first = np.flatnonzero(samples)[0]
-    assert first <= 1
-    assert np.all(samples[first:] == 1) and len(samples) == first + 50 * 8001
+    samples, _, start_s = recording.track(1)
+    assert start_s == pytest.approx(phase / 44100, abs=1 / 44100)
+    assert np.all(samples == 1) and len(samples) == 50 * 8001
 
 
 def test_time_0_is_the_first_stamp_of_the_audio(signal):
     recording = record(signal, zero_s=NOW_S - 0.5)
     recording.begin(NOW_S + 7)  # later chunks change nothing
     recording.add_event(Event(3, 0.0, "speech", NOW_S + 0.25, 1.0))
-    samples, _ = recording.track(3)
-    assert not samples[: RATE // 2].any()
-    np.testing.assert_allclose(samples[RATE // 2 :][:HOP], signal[:HOP], atol=1e-4)
+    samples, _, start_s = recording.track(3)
+    assert start_s == pytest.approx(0.5)
+    np.testing.assert_array_equal(samples[:HOP], signal[:HOP])
     assert recording.events()[0].onset_s == pytest.approx(0.75)
     assert recording.since_start(NOW_S) == pytest.approx(0.5)
 
 
-def test_what_was_before_time_0_is_left_out(signal):
-    samples, _ = record(signal, zero_s=NOW_S + 0.5).track(3)
-    assert len(samples) == len(signal) - RATE // 2
-    np.testing.assert_allclose(samples[:HOP], signal[RATE // 2 :][:HOP], atol=1e-4)
+def test_what_was_before_time_0_is_kept(signal):
+    samples, _, start_s = record(signal, zero_s=NOW_S + 0.5).track(3)
+    assert (len(samples), start_s) == (len(signal), -0.5)
 
 
 def test_without_audio_time_0_is_the_first_that_was_heard():
@@ -80,7 +78,7 @@ def test_a_pause_between_chunks_is_silent():
     recording.begin(NOW_S)
     for start_s in (0.0, 1.0):
         recording.add_source(1, NOW_S + start_s, np.ones(CHUNK, np.float32), RATE)
-    samples, _ = recording.track(1)
+    samples, _, _ = recording.track(1)
     assert not samples[CHUNK:RATE].any()
     assert samples[CHUNK // 2] == samples[RATE + CHUNK // 2] == pytest.approx(1.0)
 
@@ -109,6 +107,7 @@ def test_a_recording_in_files(signal, tmp_path):
     assert known["azimuth_deg"] == 90.0
     assert (unknown["label"], unknown["score"]) == (None, 0.25)
     assert Event.from_json(unknown).label is None
+    assert (known["file"], known["file_start_s"]) == ("separated/3_dog_bark.wav", 0.0)
     assert {path.name for path in (tmp_path / "separated").iterdir()} == {
         "3_dog_bark.wav", "4_unknown.wav", "5_unknown.wav"}
     samples, rate = soundfile.read(tmp_path / "separated" / "3_dog_bark.wav")
@@ -116,17 +115,28 @@ def test_a_recording_in_files(signal, tmp_path):
     np.testing.assert_allclose(samples, 0.2 * signal, atol=2e-4)
 
 
-def test_writing_needs_memory_for_one_sound_at_a_time(tmp_path):
-    recording, n_sounds, late_s = Recording(), 8, 30
-    recording.begin(NOW_S)
-    for track_id in range(n_sounds):
-        recording.add_source(track_id, NOW_S + late_s, np.ones(CHUNK, np.float32), RATE)
+def test_a_sound_that_has_ended_is_written_and_takes_no_more_memory(signal, tmp_path):
+    recording = record(0.2 * signal, zero_s=NOW_S - 0.25)
+    recording.add_event(Event(3, 0.0, "bell", NOW_S, 1.0))
+    recording.add_source(4, NOW_S + 3600, np.ones(CHUNK, np.float32), RATE)
+    recording.write_ended(NOW_S + 60, tmp_path)
+    assert list(recording.tracks) == [4]
+    samples, _ = soundfile.read(tmp_path / "separated" / "3_bell.wav")
+    np.testing.assert_allclose(samples, 0.2 * signal, atol=2e-4)
+    with pytest.raises(ValueError, match="sound 3: a chunk comes when its file is written already"):
+        recording.add_source(3, NOW_S + 61, signal[:CHUNK], RATE)
     tracemalloc.start()
     recording.write(tmp_path)
-    peak = tracemalloc.get_traced_memory()[1]
+    assert tracemalloc.get_traced_memory()[1] < 2**20  # an hour of silence before the sound takes none
     tracemalloc.stop()
-    assert len(list((tmp_path / "separated").iterdir())) == n_sounds
-    assert peak < 3 * late_s * RATE * np.dtype(np.float32).itemsize
+    [event] = json.loads((tmp_path / "events.json").read_text())
+    assert (event["file"], event["file_start_s"]) == ("separated/3_bell.wav", 0.25)
+    assert len(soundfile.read(tmp_path / "separated" / "4_unknown.wav")[0]) == CHUNK
+
+
+def test_a_rate_of_none_is_refused(signal):
+    with pytest.raises(ValueError, match="sound 1: a rate of 0 Hz is none"):
+        Recording().add_source(1, NOW_S, signal[:CHUNK], 0)
 
 
 @pytest.mark.parametrize("samples", [np.zeros((2, CHUNK)), np.zeros(0), np.array([0.0, np.nan])])
