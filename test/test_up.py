@@ -127,7 +127,7 @@ def test_the_network_is_joined_if_asked_and_if_nothing_else_is_set(monkeypatch, 
     assert seen[0]["ROS_AUTOMATIC_DISCOVERY_RANGE"] == expected
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_all(number):
     said = []
 
@@ -140,6 +140,15 @@ def test_a_signal_ends_all(number):
     assert up({"a": python(FOREVER), "b": python(FOREVER)}, say) == 0
     assert sorted(said) == ["[a] here", "[b] here"]
     assert signal.getsignal(number) is handler
+
+
+def test_a_closed_terminal_changes_nothing_where_nohup_has_it_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with up_module.signals_raise():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_what_does_not_want_to_end_is_killed(monkeypatch):

@@ -182,6 +182,30 @@ def test_audio_with_stamps_is_taken_though_that_without_came_first(open_bench, s
     bench.wait(lambda: not bare.get_subscription_count())
 
 
+def test_when_a_source_has_gone_audio_of_any_type_is_heard_in_its_place(open_bench, samples):
+    bench = open_bench()
+    first = bench.publisher(AudioDataStamped, "audio_stamped")
+    bench.describe()
+    play(first, samples[:, :2])
+    is_heard(bench, samples[:, :2])
+    bench.mouth.destroy_publisher(first)
+    second = bench.publisher(AudioData, "audio")
+    second.publish(AudioData(data=array.array("B", bytes(640))))
+    bench.wait(lambda: bench.input.topic.kind.topic == "audio" and bench.input.topic._heard)
+
+
+def test_a_sample_format_that_is_none_is_refused_at_the_start(open_bench):
+    with pytest.raises(AudioError, match="unknown sample format 'S16_LE'"):
+        open_bench(sample_format="S16_LE")
+
+
+def test_a_clock_that_stands_still_stops_no_watch(open_bench, monkeypatch):
+    monkeypatch.setattr(audio_input, "AUDIO_WAIT_S", 0.5)
+    bench = open_bench(use_sim_time="true")  # and nobody sends /clock
+    bench.wait(lambda: bench.said)
+    assert bench.said[0].startswith("no audio on /audio_stamped yet")
+
+
 def test_what_cannot_be_listened_to_is_named(open_bench, monkeypatch):
     bench = open_bench()
     bench.mouth.create_publisher(String, "audio", 1)

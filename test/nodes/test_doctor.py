@@ -122,14 +122,14 @@ def doctor_says(sentence, well=False, seconds=2.5):
     pytest.fail(f"never said: {sentence}; but {said}")
 
 
-def warned_state(node, seconds=2.5):
-    """Look until a node's own state is a warning, which it tells once a second, later than the graph may show it."""
+def told_state(node, level, seconds=2.5):
+    """Look until a node's own state is of a level, which it tells once a second, later than the graph may show it."""
     deadline, told = time.monotonic() + LIMIT_S, []
     while time.monotonic() < deadline:
         told.append(look(seconds).statuses.get(node, {}).get("state"))
-        if told[-1] and told[-1].level == WARN:
+        if told[-1] and told[-1].level == level:
             return told[-1]
-    pytest.fail(f"{node} never warned; but {told}")
+    pytest.fail(f"{node} never told {level}; but {told}")
 
 
 def test_nothing_is_there():
@@ -205,11 +205,13 @@ def test_where_the_audio_is_not_is_said(start, source, model):
 def test_a_subscriber_whose_qos_does_not_match_is_said_by_doctor_and_node(start, source, model):
     start("full", model=str(model))
     wants_latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    source.node.create_subscription(SoundEventArray, "events", print, wants_latched)
+    ill = source.node.create_subscription(SoundEventArray, "events", print, wants_latched)
     doctor_says("/full_node and /source do not come together on /events, as their QoS does not match")
-    state = warned_state("/full_node")
+    state = told_state("/full_node", WARN)
     assert "DURABILITY" in state.sentence
     assert state.values["QoS mismatches"] == "events"
+    source.node.destroy_subscription(ill)
+    told_state("/full_node", OK)  # it is forgotten
 
 
 def test_a_stage_that_is_missing_is_said(start, model):

@@ -61,6 +61,16 @@ def test_a_model_that_cannot_be_loaded_is_answered_and_another_one_may_follow(op
     assert stand.state() == "active"
 
 
+def test_a_transition_that_fails_later_says_why(open_stand, tmp_path, model):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(model.read_bytes())
+    stand = open_stand("ssc_node", model=str(path))
+    assert stand.change(Transition.TRANSITION_DEACTIVATE) and stand.change(Transition.TRANSITION_CLEANUP)
+    path.unlink()
+    assert not stand.change(Transition.TRANSITION_CONFIGURE)
+    stand.wait(lambda: "no model" in stand.log)
+
+
 def test_a_shutdown_ends_the_node_and_frees_its_engine(open_stand, model):
     stand = open_stand("ssc_node", model=str(model))
     engine = weakref.ref(stand.managed._engine)

@@ -118,6 +118,7 @@ def test_without_a_listener_it_says_so_and_plays(scene, monkeypatch, capfd):
         ({}, "nothing to play, or two: set either file, or device"),
         ({"file": "a.wav", "device": "default"}, "nothing to play, or two"),
         ({"file": "nowhere.wav"}, "nowhere.wav cannot be played"),
+        ({"file": "demo", "use_sim_time": "true"}, "scene_player plays by the clock of the machine"),
     ],
 )
 def test_what_cannot_be_played_ends_in_a_sentence(parameters, sentence, capfd):
