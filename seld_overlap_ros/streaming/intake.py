@@ -14,6 +14,7 @@ from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat, Description, decode, mend
 from seld_overlap_ros.streaming.stream import AudioStream, Window
 
+STILL = 10  # messages in a row with one stamp that tell that it means nothing; doubled audio makes pairs
 MAX_WAITING = 64 * 2**20  # [bytes] kept until the format is known
 
 
@@ -53,6 +54,7 @@ class Intake:
         self._refusal: AudioError | None = None
         self._waiting: deque[Chunk] = deque()
         self._waiting_bytes = 0
+        self._last_stamp_ns, self._n_alike = 0, 0  # chunks in a row with the stamp of the one before
 
     @property
     def counts(self) -> AudioCounts:
@@ -120,6 +122,12 @@ class Intake:
 
     def _take(self, chunk: Chunk, samples: np.ndarray) -> list[Window]:
         rate, stamp_ns, follows_ns = self._format.sample_rate, chunk.stamp_ns, self.stream.next_stamp_ns
+        self._n_alike = self._n_alike + 1 if stamp_ns == self._last_stamp_ns else 0
+        self._last_stamp_ns = stamp_ns
+        if stamp_ns and self._n_alike >= STILL and chunk.count is None and follows_ns is not None:
+            stamp_ns = follows_ns
+            self._notices("still", "the audio's stamps stand still: it is taken for unbroken; let its source stamp "
+                                   "each message with the time of its first sample")
         if stamp_ns == 0 and follows_ns is not None:
             stamp_ns = follows_ns
             if chunk.count is None:

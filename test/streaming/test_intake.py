@@ -116,6 +116,15 @@ def test_chunks_that_say_their_format_need_no_other_description(intake, samples,
     assert len(intake.push(again)) == 3
 
 
+def test_audio_whose_stamps_stand_still_is_heard_and_said(front_end, intake, samples, said):
+    intake.describe(GOOD)
+    pieces = np.array_split(samples, 20)
+    chunks = [Chunk(START_NS, encode(piece, "S16LE")) for _ in range(5) for piece in pieces]
+    starts = [window.stamp_ns for chunk in chunks for window in intake.push(chunk)]
+    assert len(starts) >= 3 * front_end.window_s / 0.25 and (np.diff(starts) > 0).all()
+    assert any("the audio's stamps stand still" in sentence for sentence in said)
+
+
 @pytest.mark.parametrize(("channel_map", "n_channels"), [((1, 2), 6), ((5, 0), 6), ((1, 0), 2)])
 def test_a_channel_map_picks_the_microphones(front_end, notices, samples, channel_map, n_channels):
     intake = Intake(front_end, 2, 0.25, notices, channel_map)
