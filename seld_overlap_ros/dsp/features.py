@@ -18,6 +18,7 @@ from seld_overlap_ros.dsp.stft import istft, spectra
 
 FLOOR_DB = 120.0  # the log magnitude maps -120 dB to 0 and 0 dB to 1
 NEPERS = np.float32(FLOOR_DB / 20 * np.log(10))  # natural logarithm of the magnitude, from 0 to 1 of the former
+SILENT = np.finfo(np.float32).tiny  # a magnitude below it has no phase, nor an inverse
 BLOCK = 64  # frames that are computed together; more do not stay in the processor's cache
 
 
@@ -111,19 +112,17 @@ def _analyse(
 
 def _features_of(spectrum: np.ndarray, features: np.ndarray, phase: np.ndarray) -> None:
     """Spectrum (M, n, F) into features (n, F, 2M-1) and phase (n, F)."""
-    cos, sin = np.ascontiguousarray(spectrum.real), np.ascontiguousarray(spectrum.imag)
-    size = cos * cos
-    size += sin * sin
-    np.sqrt(size, out=size)
+    spectrum = np.array(spectrum, order="C")  # the Nyquist bins lie between its rows, and all that follows is slower
+    size = np.abs(spectrum)
     features[..., 0] = _normalised_log(size[0])
-    silent = size == 0
-    size[silent] = cos[silent] = 1
-    cos /= size
-    sin /= size
-    phase.real, phase.imag = cos[0], sin[0]
+    silent = size < SILENT
+    size[silent] = spectrum[silent] = 1
+    spectrum *= np.reciprocal(size, out=size)  # a complex product takes a third of the time of a quotient
+    phase[...] = spectrum[0]
+    conjugate = np.conj(spectrum)
+    ipd = features[..., 1:].view(np.complex64)  # (n, F, M-1): a cosine and its sine lie side by side
     for n in range(1, len(spectrum)):
-        features[..., 2 * n - 1] = cos[0] * cos[n] + sin[0] * sin[n]
-        features[..., 2 * n] = sin[0] * cos[n] - cos[0] * sin[n]
+        np.multiply(spectrum[0], conjugate[n], out=ipd[..., n - 1])
 
 
 def _normalised_log(size: np.ndarray) -> np.ndarray:
