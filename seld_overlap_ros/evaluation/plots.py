@@ -30,7 +30,7 @@ def _picture(draw: Callable[[dict], Figure], results: dict, path: Path) -> str:
 
 
 def accuracy(results: dict) -> Figure:
-    """Accuracy on the test mixtures of each system and seed, with 95 % intervals, ceiling and the paper's figure."""
+    """Accuracy on the test mixtures of each system and seed, 95 % intervals over recordings, ceiling, the paper's figure."""
     names = list(results["systems"])
     figure = Figure(figsize=(max(5.0, 1.5 * len(names) + 1), 3.6))
     axis = figure.subplots()
@@ -40,7 +40,7 @@ def accuracy(results: dict) -> Figure:
         colour = COLOURS[i % len(COLOURS)]
         axis.plot(list(own), [100 * system["accuracy_test"] for system in own.values()], "o", color=colour,
                   label=f"{seed['run']} (seed {seed['seed']})")
-        _intervals(axis, own, [system["ci95"] for system in own.values()], colour)
+        _intervals(axis, own, [system["ci95_recordings"] for system in own.values()], colour)
     for x, name in enumerate(names):
         if name in results["paper"]:
             axis.plot(x - 0.33, 100 * results["paper"][name], "D", color="black", fillstyle="none",
