@@ -30,7 +30,7 @@ def _picture(draw: Callable[[dict], Figure], results: dict, path: Path) -> str:
 
 
 def accuracy(results: dict) -> Figure:
-    """Accuracy on the test mixtures of each system and seed, 95 % intervals over recordings, ceiling, the paper's figure."""
+    """Accuracy of each system and seed in the test, 95 % intervals over recordings, ceiling, and the paper's figure."""
     names = list(results["systems"])
     figure = Figure(figsize=(max(5.0, 1.5 * len(names) + 1), 3.6))
     axis = figure.subplots()
