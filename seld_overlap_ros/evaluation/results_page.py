@@ -169,7 +169,8 @@ def page_text(results: dict, pictures: dict[str, str], why: str) -> str:
         "in DCASE 2022 (20 degrees, segments of 1 s, mean over classes).", "",
         "## By number of sources, room and series", "", *group_table(results), "",
         "All sources of the test mixtures; `found`: the direction was asked; 95 %: Wilson's. A series is what sounds "
-        "alike: takes of one session, a drum kit, an instrument, a speaker. No recording is in two splits, but a series may be.", "",
+        "alike: takes of one session, a drum kit, an instrument, a speaker. No recording is in two splits; a series "
+        "may be.", "",
         f"![{pictures['by_sources.png']}](results/by_sources.png)", "",
         f"![{pictures['gains.png']}](results/gains.png)", "",
         f"## Classes of `{results['best']['system']}`", "", *class_lists(best), "",
