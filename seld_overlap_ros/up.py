@@ -39,14 +39,14 @@ class Ends:
         if code == 0:
             return "well", ""
         if code == REFUSED or name in self._once:
-            return "all", f"{name} ended with {cause(code)}, so everything ends"
+            return "all", f"{name} ended with {cause(code)}, so the graph ends"
         now, crashes = self._clock(), self._crashes[name]
         crashes.append(now)
         while now - crashes[0] > WITHIN_S:
             crashes.popleft()
         if len(crashes) > MOST_CRASHES:
             return "all", (f"{name} ended with {cause(code)}, for the {len(crashes)}th time within {WITHIN_S:g} s, "
-                           "so everything ends")
+                           "so the graph ends")
         return "again", f"{name} ended with {cause(code)} and is started again"
 
 

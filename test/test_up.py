@@ -33,7 +33,7 @@ def test_a_refusal_ends_the_others():
     said, start = [], time.monotonic()
     bad = "import time; time.sleep(1); raise SystemExit('no such model')"
     assert up({"good": python(FOREVER), "bad": python(bad)}, said.append) == 1
-    assert "bad ended with exit code 1, so everything ends" in said
+    assert "bad ended with exit code 1, so the graph ends" in said
     assert time.monotonic() - start < LIMIT_S
 
 
@@ -50,14 +50,14 @@ sys.exit(1)
     said = []
     assert up({"good": python(FOREVER), "bad": python(code)}, said.append) == 1
     assert [line for line in said if line.startswith("bad ")] == [
-        *["bad ended with signal SIGKILL and is started again"] * 2, "bad ended with exit code 1, so everything ends"]
+        *["bad ended with signal SIGKILL and is started again"] * 2, "bad ended with exit code 1, so the graph ends"]
     assert said.count("[good] here") == 1
 
 
 def test_a_crash_of_what_cannot_be_done_twice_ends_all():
     ends = Ends(once=["player"])
     assert ends.judge("node", -9)[0] == "again"
-    assert ends.judge("player", -9) == ("all", "player ended with signal SIGKILL, so everything ends")
+    assert ends.judge("player", -9) == ("all", "player ended with signal SIGKILL, so the graph ends")
     assert ends.judge("player", 0)[0] == "well"
 
 
@@ -65,7 +65,7 @@ def test_what_does_nothing_but_crash_ends_all():
     said = []
     assert up({"bad": python("raise SystemExit(3)")}, said.append) == 3
     assert said.count("bad ended with exit code 3 and is started again") == MOST_CRASHES
-    assert said[-1] == "bad ended with exit code 3, for the 11th time within 180 s, so everything ends"
+    assert said[-1] == "bad ended with exit code 3, for the 11th time within 180 s, so the graph ends"
 
 
 def test_crashes_now_and_then_do_not_add_up():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
-from launch.events.process import ProcessExited
+from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction
+from launch.events.process import ProcessExited, ShutdownProcess
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -26,25 +26,39 @@ def describe(name: str) -> LaunchDescription:
 def _start_nodes(context: LaunchContext, graph: Graph) -> list[Node]:
     """Only now is it known which arguments were given; the others are left to the parameter file and the nodes."""
     given = {name: LaunchConfiguration(name).perform(context) for name in graph.arguments()}
-    ends = Ends()
-    return [to_action(process, graph, ends) for process in graph.processes(given)]
+    together = Together()
+    return [to_action(process, graph, together) for process in graph.processes(given)]
 
 
-def to_action(process: Process, graph: Graph, ends: Ends) -> Node:
+class Together:
+    """The nodes of a graph. Where one refuses, all of them end, and nothing else that was launched beside them."""
+
+    def __init__(self) -> None:
+        self.ends = Ends()
+        self.nodes: list[Node] = []
+        self.are_ending = False
+
+    def end(self, reason: str) -> list[Action]:
+        """What ends them."""
+        self.are_ending = True
+        return [LogInfo(msg=reason), EmitEvent(event=ShutdownProcess(process_matcher=lambda node: node in self.nodes))]
+
+
+def to_action(process: Process, graph: Graph, together: Together) -> Node:
     """What starts a process, and starts it again after a crash."""
 
     def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
         """`respawn` would start again what has refused or has come to its end, too."""
-        if context.is_shutdown:
+        if context.is_shutdown or together.are_ending:
             return []
-        verdict, sentence = ends.judge(process.node.name, event.returncode)
+        verdict, sentence = together.ends.judge(process.node.name, event.returncode)
         if verdict == "again":
-            return [to_action(process, graph, ends)]
+            return [to_action(process, graph, together)]
         if verdict == "all" or process.node.name == graph.ends_with:
-            return [Shutdown(reason=sentence or f"{process.node.name} has ended")]
+            return together.end(sentence or f"{process.node.name} has ended")
         return []
 
-    return Node(
+    node = Node(
         package="seld_overlap",
         executable=process.node.program,
         name=process.node.name,
@@ -56,3 +70,5 @@ def to_action(process: Process, graph: Graph, ends: Ends) -> Node:
         sigterm_timeout=str(END_S),
         on_exit=on_exit,
     )
+    together.nodes.append(node)
+    return node

@@ -15,9 +15,8 @@ from launch_ros.substitutions import ExecutableInPackage
 
 from seld_overlap_ros.bags.reading import Bag, read_bag
 from seld_overlap_ros.graphs import MODEL, find_graph, replay_graphs, replay_processes
-from seld_overlap_ros.nodes.launching import to_action
+from seld_overlap_ros.nodes.launching import Together, to_action
 from seld_overlap_ros.nodes.run_recorder import READY
-from seld_overlap_ros.up import Ends
 
 CLOCK_HZ = 50
 DELAY_S = 3.0  # from when the player has its publishers: it does not look whether they have been found
@@ -42,13 +41,21 @@ def describe() -> LaunchDescription:
     return LaunchDescription([*arguments, OpaqueFunction(function=_start, args=[("bag", *described)])])
 
 
+class _WithPlayer(Together):
+    """Here the bag's player ends with the nodes, and nothing is scored."""
+
+    def end(self, reason: str) -> list[Action]:
+        """What ends all that is launched."""
+        return [Shutdown(reason=reason)]
+
+
 def _start(context: LaunchContext, names: tuple[str, ...]) -> list[Action]:
     given = {name: LaunchConfiguration(name).perform(context) for name in names}
-    graph, folder, ends = find_graph(given["graph"]), Path(given["folder"]), Ends()
+    graph, folder, together = find_graph(given["graph"]), Path(given["folder"]), _WithPlayer()
     bag = read_bag(Path(given["bag"]))
     folder.mkdir(parents=True, exist_ok=True)
     heard = {name: given[name] for name in HEARING if given[name]}
-    recorder, *nodes = (to_action(process, graph, ends)
+    recorder, *nodes = (to_action(process, graph, together)
                         for process in replay_processes(graph, heard, str(folder / "run")))
     playing = _playing(bag, given["rate"])
 

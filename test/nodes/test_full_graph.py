@@ -1,8 +1,11 @@
 """The full graph, as `seld-overlap up` and as the launch file start it: the same nodes, which hear the same file."""
 
+import importlib.util
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 from seld_overlap.msg import SoundEventArray  # noqa: E402
 
 pytestmark = pytest.mark.ros
+HAS_LAUNCH = all(importlib.util.find_spec(name) for name in ("launch", "launch_ros"))
 LIMIT_S = 100.0  # two processes load their libraries, and one of them torch
 
 
@@ -52,6 +56,30 @@ def test_both_nodes_come_and_hear_the_file_and_end_when_told_to(starter, ear, mo
     assert heard[0].header.frame_id == "head"
     assert "playing" in said
     assert "Traceback" not in said
+
+
+LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "full.launch.py"
+BESIDE = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import ExecuteProcess, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+robot = ExecuteProcess(cmd=[sys.executable, "-u", "-c", "import time; time.sleep(15); print('the robot drives on')"],
+                       output="screen")
+ears = IncludeLaunchDescription(PythonLaunchDescriptionSource(sys.argv[1]),
+                                launch_arguments=[argument.split(":=", 1) for argument in sys.argv[2:]])
+service = LaunchService(noninteractive=True)
+service.include_launch_description(LaunchDescription([robot, ears]))
+sys.exit(service.run())
+"""
+
+
+@pytest.mark.skipif(not HAS_LAUNCH, reason="ROS's launch and launch_ros are not here")
+def test_a_graph_that_ends_ends_nothing_that_is_launched_beside_it(model):
+    line = [sys.executable, "-c", BESIDE, str(LAUNCH_FILE), "file:=nowhere.wav", f"model:={model}"]
+    ended = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S)
+    assert "nowhere.wav cannot be played" in ended.stdout and "so the graph ends" in ended.stdout
+    assert "the robot drives on" in ended.stdout
 
 
 def test_a_player_that_fails_ends_the_other(starter, model):
