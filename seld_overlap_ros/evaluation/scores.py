@@ -43,7 +43,7 @@ def p_over(first: np.ndarray, second: np.ndarray, recordings: np.ndarray) -> flo
     """Two-sided p of hits (N,) bool being as many as another system's, where items of one recording (N,) are alike."""
     gain = first.astype(float) - second
     error, freedom = _standard_error(gain, recordings)
-    if not freedom or not gain.any():
+    if not freedom or not gain.mean():
         return 1.0
     return float(2 * t.sf(abs(gain.mean()) / error, freedom)) if error else 0.0
 

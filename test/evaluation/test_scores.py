@@ -143,6 +143,8 @@ def test_a_lead_on_a_few_recordings_is_less_sure_than_one_on_many():
     assert compare(first, second).p < 1e-9 and p_over(first, second, many) < 1e-9
     assert 0.02 < p_over(first, second, few) < 0.1  # four recordings of fifty
     assert p_over(first, first, few) == 1
+    halves = np.arange(500) % 2 == 0
+    assert p_over(halves, ~halves, few) == 1  # as often right, in each recording
 
 
 def test_split_by_whether_training_held_the_series():
