@@ -43,8 +43,26 @@ class Desk:
         self.markers, self.poses = [], []
         self.node.create_subscription(MarkerArray, "sound_markers", self.markers.append, 50)
         self.node.create_subscription(PoseArray, "sound_poses", self.poses.append, 50)
-        self.wait(lambda: self.events.get_subscription_count()
-                  and self.node.count_publishers("sound_markers") and self.node.count_publishers("sound_poses"))
+        self.meet()
+
+    def meet(self):
+        """Until the display's answers come too: that its topics are seen here does not say that it sees who listens."""
+        for number in range(100, 100 + int(LIMIT_S)):
+            self.publish(number, sound(number))
+            if self.answered(number, within_s=1):
+                break
+        self.show()
+
+    def answered(self, number, within_s):
+        """Whether the markers and poses that came last become those of the window and the sound of this number."""
+        until = time.monotonic() + within_s
+
+        def come():
+            added = [m.id for m in self.markers[-1].markers if m.action == Marker.ADD] if self.markers else []
+            return added == [number] * 2 and self.poses and self.poses[-1].header.stamp.sec == number + 4
+
+        self.wait(lambda: come() or time.monotonic() > until)
+        return come()
 
     def wait(self, met):
         deadline = time.monotonic() + LIMIT_S
@@ -52,11 +70,15 @@ class Desk:
             assert self.process.poll() is None and time.monotonic() < deadline, "waited in vain"
             self._executor.spin_once(timeout_sec=0.02)
 
+    def publish(self, start_s, *events):
+        """A window of four seconds."""
+        header = to_header(start_s * 10**9, "head")
+        self.events.publish(SoundEventArray(header=header, window=Duration(sec=4), events=list(events)))
+
     def show(self, *events):
         """Publish a window with events. Returns the markers and poses that come of it."""
         n_markers, n_poses = len(self.markers), len(self.poses)
-        message = SoundEventArray(header=to_header(5_000_000_000, "head"), window=Duration(sec=4), events=list(events))
-        self.events.publish(message)
+        self.publish(5, *events)
         self.wait(lambda: len(self.markers) > n_markers and len(self.poses) > n_poses)
         return self.markers[-1].markers, self.poses[-1]
 
