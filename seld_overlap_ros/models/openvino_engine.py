@@ -50,16 +50,17 @@ class OpenVinoEngine:
 
     def localize(self, features: np.ndarray) -> np.ndarray:
         """(2M-1, F, T) -> (D,)."""
-        return self._run(ssl_model, (), {}, _channels_last(features))[0]
+        return self._run(ssl_model, (), _channels_last(features))[0]
 
     def separate(self, features: np.ndarray, gains: np.ndarray, number: int | None = None) -> np.ndarray:
         """(2M-1, F, T) and (K, D) -> (K, F, T)."""
         if not len(gains):
             return np.zeros((0, *features.shape[1:]), np.float32)
         numbers = tuple(range(self.config.n_sss)) if number is None else (number,)
-        features = _channels_last(features)
-        steering = [self._run(likeness_model, (), EXACT, features)] if self.config.steered else []
-        parts = [self._run(sss_model, (numbers, len(part)), {}, features, part, *steering) for part in _parts(gains)]
+        seen, steering = _channels_last(features), []
+        if self.config.steered:
+            steering, seen = [self._hand_on(likeness_model, (), seen)], _channels_last(features[:1])
+        parts = [self._run(sss_model, (numbers, len(part)), seen, part, *steering) for part in _parts(gains)]
         return np.swapaxes(np.concatenate(parts), -1, -2)
 
     def classify(self, log_mag: np.ndarray) -> np.ndarray:
@@ -72,16 +73,23 @@ class OpenVinoEngine:
         """(K, T, F), K at most AT_ONCE, -> (K, C)."""
         planes, about = np.ascontiguousarray(planes), (len(planes),)
         if self.config.mel_bands:
-            planes = self._run(mel_model, about, EXACT, planes)
-        return self._run(ssc_model, about, {}, planes)
+            planes = self._hand_on(mel_model, about, planes)
+        return self._run(ssc_model, about, planes)
 
-    def _run(self, make: Callable[..., Model], about: tuple, settings: dict, *inputs: np.ndarray) -> np.ndarray:
+    def _run(self, make: Callable[..., Model], about: tuple, *inputs: np.ndarray) -> np.ndarray:
         """What the graph that `make` makes for `about` gives for inputs that lie in memory without gaps."""
+        return self._request(make, about, {}).infer(list(inputs), share_inputs=True)[0]
+
+    def _hand_on(self, make: Callable[..., Model], about: tuple, *inputs: np.ndarray) -> np.ndarray:
+        """As `_run`, but exact, and what it gives is good until the next call: for what another graph takes at once."""
+        return self._request(make, about, EXACT).infer(list(inputs), share_inputs=True, share_outputs=True)[0]
+
+    def _request(self, make: Callable[..., Model], about: tuple, settings: dict) -> InferRequest:
         if (make, about) not in self._requests:
             model = make(self._tensors, self.config, *about)
             compiled = _core().compile_model(model, "CPU", self._settings | settings)
             self._requests[make, about] = compiled.create_infer_request()
-        return self._requests[make, about].infer(list(inputs), share_inputs=True)[0]
+        return self._requests[make, about]
 
 
 def _channels_last(features: np.ndarray) -> np.ndarray:

@@ -40,28 +40,41 @@ def ssl_model(tensors: Tensors, config: SystemConfig) -> Model:
 def sss_model(tensors: Tensors, config: SystemConfig, numbers: Sequence[int], n_asked: int) -> Model:
     """Features (1, T, F, 2M-1) and gains (K, D) -> log magnitude (K, T, F), of one SSS, or of two and the gate.
 
-    A steered SSS takes, third, what the likeness model gives.
+    A steered SSS takes of the features the magnitude alone (1, T, F, 1), and third what the likeness model gives.
     """
-    features, gains = _features(config), _parameter(n_asked, len(config.azimuths))
-    inputs, seen, planes = [features, gains], features, None
-    magnitude = ops.slice(features, *(_integers(number) for number in ([0], [1], [1], [3])))  # (1, T, F, 1)
+    gains, planes = _parameter(n_asked, len(config.azimuths)), None
     if config.steered:
-        inputs.append(_parameter(config.front_end.n_bins, config.front_end.n_frames, len(config.azimuths)))
-        seen, planes = magnitude, _turned(inputs[-1], gains)
+        seen, likeness = (_parameter(*_plane(config), n) for n in (1, len(config.azimuths)))
+        inputs, magnitude, planes = [seen, gains, likeness], seen, _turned(likeness, gains)
+    else:
+        seen = _features(config)
+        inputs, magnitude = [seen, gains], ops.slice(seen, *(_integers(number) for number in ([0], [1], [1], [3])))
     masks = [_mask(_channels_first(seen), planes, gains, tensors, f"sss.{n}") for n in numbers]
     return Model([_gate([ops.multiply(mask, _squeeze(magnitude, 3)) for mask in masks])], inputs, "SSS")
 
 
 def likeness_model(tensors: Tensors, config: SystemConfig) -> Model:
-    """Of sss_net.Steering.likeness: features (1, T, F, 2M-1) -> (F, T, D). To be exact: beams differ little."""
-    features, factors = _features(config), beams(config)
-    of_phases = factors * (np.arange(config.n_features) > 0)[:, None]  # 0 times the magnitude is faster than without it
-    by_bin = ops.transpose(_squeeze(features, 0), _integers([1, 0, 2]))  # (F, T, 2M-1)
-    parts = ops.add(ops.matmul(by_bin, _constant(of_phases), False, False), _constant(factors[:, :1]))
-    factor, offset = (part[:, None] for part in likeness_scale(config))  # (F, 1, D)
-    both = np.tile(np.eye(len(config.azimuths)), (2, 1)) * factor  # (F, 2D, D): adds up real and imaginary parts
-    likeness = ops.add(ops.matmul(ops.multiply(parts, parts), _constant(both), False, False), _constant(offset))
-    return Model([ops.clamp(likeness, -1, 1)], [features], "likeness")
+    """Of sss_net.Steering.likeness: features (1, T, F, 2M-1) -> (1, T, F, D). To be exact: beams differ little.
+
+    As every bin has beams of its own, those are convolutions in groups of one bin, over frames of F (2M-1) channels.
+    """
+    features = _features(config)
+    by_frame = ops.reshape(features, _integers([1, config.front_end.n_frames, -1]), False)
+    channels = ops.transpose(by_frame, _integers([0, 2, 1]))  # (1, F (2M-1), T)
+    parts = [_beams(channels, part) for part in np.split(beams(config), 2, axis=2)]  # real, imaginary: (1, F D, T)
+    power = ops.add(*(ops.multiply(part, part) for part in parts))
+    factor, offset = (_constant(part.reshape(1, -1, 1)) for part in likeness_scale(config))
+    likeness = ops.clamp(ops.add(ops.multiply(power, factor), offset), -1, 1)
+    likeness = ops.reshape(ops.transpose(likeness, _integers([0, 2, 1])), _integers([*_plane(config), -1]), False)
+    return Model([likeness], [features], "likeness")
+
+
+def _beams(channels: Node, factors: np.ndarray) -> Node:
+    """Features (1, F (2M-1), T) and factors (F, 2M-1, D), the first of which are for a 1 -> (1, F D, T)."""
+    of_phases = factors * (np.arange(factors.shape[1]) > 0)[:, None]  # 0 times the magnitude, to leave it where it is
+    weight = _constant(of_phases.swapaxes(1, 2)[..., None])  # (F, D, 2M-1, 1)
+    sums = ops.group_convolution(channels, weight, [1], [0], [0], [1])
+    return ops.add(sums, _constant(factors[:, 0].reshape(1, -1, 1)))
 
 
 def ssc_model(tensors: Tensors, config: SystemConfig, n_sources: int) -> Model:
@@ -91,7 +104,12 @@ def mel_model(tensors: Tensors, config: SystemConfig, n_sources: int) -> Model:
 
 
 def _features(config: SystemConfig) -> Node:
-    return _parameter(1, config.front_end.n_frames, config.front_end.n_bins, config.n_features)
+    return _parameter(*_plane(config), config.n_features)
+
+
+def _plane(config: SystemConfig) -> tuple[int, int, int]:
+    """(1, T, F)."""
+    return 1, config.front_end.n_frames, config.front_end.n_bins
 
 
 def _classifier(x: Node, tensors: Tensors, name: str) -> Node:
@@ -133,11 +151,11 @@ def _first_stage(seen: Node, planes: Node | None, gains: Node, weight: np.ndarra
 
 
 def _turned(likeness: Node, gains: Node) -> Node:
-    """Of sss_net.Steering: likeness (F, T, D) and gains (K, D) -> (K, D, T, F), the asked direction first."""
-    n_f, n_t, n_directions = likeness.output(0).get_shape()
+    """Of sss_net.Steering: likeness (1, T, F, D) and gains (K, D) -> (K, D, T, F), the asked direction first."""
+    n_t, n_f, n_directions = likeness.output(0).get_shape()[1:]
     asked = ops.gather(gains, _integers(steps_before(n_directions)), _integers([1]))  # (K, D, D)
-    planes = ops.reshape(ops.transpose(likeness, _integers([2, 1, 0])), _integers([1, n_directions, -1]), False)
-    return ops.reshape(ops.matmul(asked, planes, False, False), _integers([0, 0, n_t, n_f]), True)
+    planes = ops.matmul(ops.reshape(likeness, _integers([1, -1, n_directions]), False), asked, False, True)
+    return _channels_first(ops.reshape(planes, _integers([0, n_t, n_f, n_directions]), True))  # lies as convolutions do
 
 
 def _of_planes(gains: Node, weight: np.ndarray, n_t: int, n_f: int) -> Node:
