@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from seld_overlap_ros.config import SOFT_DIRECTION, SystemConfig
 from seld_overlap_ros.dsp.features import Analyser, analyse, resynthesise
 from seld_overlap_ros.models.engine import Engine
 
+BESIDE = ThreadPoolExecutor(1)  # for what numpy can do on one core while an engine computes
 KEPT_ODDS = 0.5  # a direction heard in the window before needs this share of the odds p / (1 - p) of a new one
 
 
@@ -155,8 +157,8 @@ def classify(engine: Engine, phase: np.ndarray, spectra: Spectra) -> list[HeardS
     """SSC and resynthesis: phase (F, T) of microphone 0 and what was separated -> the sounds, in that order."""
     if not len(spectra.directions):
         return []
-    scores = engine.classify(spectra.log_mag)  # (K, C)
-    waves = resynthesise(spectra.log_mag, phase, engine.config.front_end)  # (K, window_samples)
+    resynthesis = BESIDE.submit(resynthesise, spectra.log_mag, phase, engine.config.front_end)
+    scores, waves = engine.classify(spectra.log_mag), resynthesis.result()  # (K, C), (K, window_samples)
     return [
         HeardSource(int(q), float(spectra.direction_scores[k]), scores[k], spectra.log_mag[k], waves[k])
         for k, q in enumerate(spectra.directions)
