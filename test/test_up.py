@@ -13,7 +13,7 @@ from seld_overlap_ros import up as up_module
 from seld_overlap_ros.cli import app
 from seld_overlap_ros.up import MOST_CRASHES, WITHIN_S, Ends, fast_dds, up
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 FOREVER = "import time; print('here', flush=True); time.sleep(600)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + FOREVER
 

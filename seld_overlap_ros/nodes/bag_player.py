@@ -21,7 +21,7 @@ from seld_overlap_ros.nodes.running import RunnableNode, run
 
 TICK_S = 0.01
 CLOCK_EVERY_S = 0.02
-SETTLE_S = 0.5  # from the first sign of the listeners until they surely hear, and from the last chunk to the end
+SETTLE_S = 1.5  # from the first sign of the listeners until they surely hear, and from the last chunk to the end
 PATIENCE_S = 30.0  # for the events of a window, on a busy machine
 AUDIO_QOS = QoSProfile(depth=100)
 INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

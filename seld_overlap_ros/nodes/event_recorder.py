@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -27,6 +26,7 @@ from seld_overlap_ros.streaming.pcm import AudioError, Description
 from seld_overlap_ros.streaming.tracks import IDS_A_SECOND
 
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+WATCH_S = 0.2
 LATE_S = 1.0  # by which chunks may come after the events of their window
 QOS = QoSProfile(depth=50)  # a window may bring a dozen separated sounds at once
 
@@ -44,14 +44,15 @@ class EventRecorder(RunnableNode):
         self._console = Console()
         self._display = Display(self._console)
         self._notices = Notices(self.get_logger().warning)
-        self._last: float | None = None  # when something came
+        # Looks since something came, not seconds: after a stall there is one look, and what waits comes only after it.
+        self._n_quiet: int | None = None
         self._audio = AudioTopic(self, AUTO, self._on_audio)
         self._numbers: dict[int, int] = {}  # id of a sound -> its number in this recording
         self._next_chunk: dict[int, int] = {}  # that number -> sequence of its next chunk
         self.create_subscription(SoundEventArray, "events", self._on_events, QOS)
         self.create_subscription(SeparatedSource, "separated", self._on_separated, QOS)
         self.create_subscription(LabelTable, "labels", self._on_labels, LATCHED_QOS)
-        self.create_timer(0.2, self._on_watch)
+        self.create_timer(WATCH_S, self._on_watch)
 
     def close(self) -> None:
         self._display.close()
@@ -64,7 +65,7 @@ class EventRecorder(RunnableNode):
         self._console.print(f"{n_sounds} sounds recorded in {self._folder}", highlight=False, markup=False)
 
     def _on_audio(self, kind: AudioKind, message: Any) -> None:
-        self._last = time.monotonic()
+        self._n_quiet = 0
         try:
             chunk = kind.read(message, Description(0, 0, ""))
         except AudioError:
@@ -72,7 +73,7 @@ class EventRecorder(RunnableNode):
         self._recording.begin(chunk.stamp_ns / convert.SECOND)
 
     def _on_events(self, message: SoundEventArray) -> None:
-        self._last = time.monotonic()
+        self._n_quiet = 0
         for event in [*message.events, *message.ended]:
             try:
                 self._recording.add_event(replace(from_event(event), id=self._number(event.id)))
@@ -87,6 +88,7 @@ class EventRecorder(RunnableNode):
         self._display.show(self._recording.events(), self._recording.since_start(end_s))
 
     def _on_separated(self, message: SeparatedSource) -> None:
+        self._n_quiet = 0
         number = self._number(message.event.id)
         expected = self._next_chunk.get(number, message.sequence)
         if message.sequence != expected:
@@ -112,8 +114,11 @@ class EventRecorder(RunnableNode):
         )
 
     def _on_watch(self) -> None:
+        if self._n_quiet is None:
+            return
+        self._n_quiet += 1
         end_after = self.value("end_after")
-        if end_after and self._last is not None and time.monotonic() - self._last > end_after:
+        if end_after and self._n_quiet * WATCH_S > end_after:
             self.done.set_result(0)
 
 

@@ -47,7 +47,7 @@ class RunRecorder(RunnableNode):
         self._asked: dict[str, tuple[float, Future]] = {}  # when, and the answer to be
         self._began = time.monotonic()
         self._audio: AudioTopic | None = None
-        self._last: float | None = None  # when audio or events came
+        self._n_quiet: int | None = None  # looks since audio or events came, as event_recorder counts them
         self._clock_seen: float | None = None  # when a player was last there
         self.create_timer(LOOK_EVERY_S, self._on_look)
 
@@ -57,13 +57,13 @@ class RunRecorder(RunnableNode):
     def _record(self, topic: str) -> Any:
         def on_message(raw: bytes) -> None:
             self._writer.write(topic, raw)
-            if topic == "events" and self._last is not None:
-                self._last = time.monotonic()
+            if topic == "events" and self._n_quiet is not None:
+                self._n_quiet = 0
 
         return on_message
 
     def _on_audio(self, kind: AudioKind, message: Any) -> None:
-        self._last = time.monotonic()
+        self._n_quiet = 0
         try:
             self._writer.audio_came(kind.read(message, Description(0, 0, "")).stamp_ns)
         except AudioError:
@@ -72,10 +72,12 @@ class RunRecorder(RunnableNode):
     def _on_look(self) -> None:
         if self._audio is None:
             self._look_for_nodes()
-        elif self._last is None:
+        elif self._n_quiet is None:
             self._look_for_player()
-        elif time.monotonic() - self._last > self._patience_s():
-            self.done.set_result(0)
+        else:
+            self._n_quiet += 1
+            if self._n_quiet * LOOK_EVERY_S > self._patience_s():
+                self.done.set_result(0)
 
     def _patience_s(self) -> float:
         """How long audio and events may be silent."""

@@ -17,8 +17,8 @@ from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat
 from seld_overlap_ros.streaming.sources import FilePlayer, Microphone, SoundFile, find_scene
 
-LISTENER_WAIT_S = 60.0  # a node that loads a network on a small machine needs a while
-SETTLE_S = 0.5  # from the first sign of a listener until it surely hears, and from the last chunk to the end
+LISTENER_WAIT_S = 180.0  # a node that loads a network on a small machine needs a while
+SETTLE_S = 1.5  # from the first sign of a listener until it surely hears, and from the last chunk to the end
 INFO_EVERY_S = 1.0
 TAIL_S = 1.0  # of silence, so that a listener whose hop is not longer has a window with the end of the file
 AUDIO_QOS = QoSProfile(depth=100)

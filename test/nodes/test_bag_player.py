@@ -133,7 +133,7 @@ def test_a_recorder_asks_again_where_no_answer_comes(ear, tmp_path, monkeypatch)
     recorder.close()
     recorder.destroy_node()
     rclpy.shutdown()
-    assert recorder._audio is not None and len(asked) == 2
+    assert recorder._audio is not None and len(asked) >= 2
 
 
 def ready(answer):

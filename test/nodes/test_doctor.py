@@ -27,7 +27,7 @@ from seld_overlap_ros.streaming.health import ERROR, OK, WARN  # noqa: E402
 from seld_overlap_ros.streaming.pcm import encode  # noqa: E402
 from seld_overlap_ros.up import command, environment  # noqa: E402
 
-pytestmark = [pytest.mark.ros, pytest.mark.timeout(200)]
+pytestmark = pytest.mark.ros
 LIMIT_S = 90.0
 RATE, CHUNK, SECOND = 16000, 1600, 1_000_000_000
 
@@ -147,11 +147,11 @@ def test_all_is_well_and_every_figure_is_there(start, source, model):
     source.play()
     doctor_says("all is well: ", True, 4.0)
     deadline, told = time.monotonic() + LIMIT_S, {}
-    while not told or told["audio"].values["rate measured [Hz]"] == "unknown":
-        assert time.monotonic() < deadline
+    fine = {"state": OK, "audio": OK, "channel order": OK, "windows": OK}  # but for moments of a busy machine
+    while ({subject: status.level for subject, status in told.items()} != fine
+           or told["audio"].values["rate measured [Hz]"] == "unknown"):
+        assert time.monotonic() < deadline, told
         told = look(2.5).statuses.get("/full_node", {})
-    assert {subject: status.level for subject, status in told.items()} == {
-        "state": OK, "audio": OK, "channel order": OK, "windows": OK}
     assert told["state"].values.pop("engine").startswith("OpenVINO")
     assert told["state"].values == {"state": "active", "model loaded": str(model), "QoS mismatches": "none"}
     assert float(told["audio"].values["rate measured [Hz]"]) == pytest.approx(RATE, rel=0.03)

@@ -47,6 +47,8 @@ class Desk:
         while not all(topic.get_subscription_count() for topic in (self.audio, self.events, self.separated)):
             assert time.monotonic() < deadline, "the recorder has not subscribed"
             time.sleep(0.02)
+        # It listens to audio best effort, so the first may be lost.
+        self.audio.publish(AudioDataStamped(header=Header(stamp=stamp(START_S))))
 
     def publish_window(self, k, events, samples, ended=()):
         """Window k, a quarter of a second long and an eighth after the one before; samples: the chunk of each sound."""
@@ -96,7 +98,7 @@ def sound(number, label, onset_s=0.0, duration_s=0.5, score=0.5):
 
 def test_what_was_heard_is_in_the_folder_after_the_end_of_the_audio(open_desk, tmp_path):
     signal_ = 0.2 * np.random.default_rng(0).standard_normal(3 * WINDOW).astype(np.float32)
-    desk = open_desk(end_after=1.0)
+    desk = open_desk(end_after=2.0)
     desk.wait_for_recorder()
     for k in range(3):
         event = sound(7, "dog_bark" if k else "cough", onset_s=0.0625, duration_s=0.125 * (k + 1), score=0.75)
@@ -130,7 +132,7 @@ def test_a_recorder_that_is_told_to_end_leaves_what_it_has(open_desk, tmp_path, 
 
 
 def test_what_makes_no_sense_is_left_out_and_said(open_desk, tmp_path):
-    desk = open_desk(end_after=1.0)
+    desk = open_desk(end_after=2.0)
     desk.wait_for_recorder()
     desk.publish_window(0, [sound(1, ""), sound(2, "speech")], np.full(WINDOW, np.nan))
     said = desk.end()
@@ -141,7 +143,7 @@ def test_what_makes_no_sense_is_left_out_and_said(open_desk, tmp_path):
 
 
 def test_the_last_word_about_a_sound_counts_and_one_of_unknown_class_has_no_label(open_desk, tmp_path):
-    desk = open_desk(end_after=1.0)
+    desk = open_desk(end_after=2.0)
     desk.wait_for_recorder()
     unknown = sound(2, "speech", score=0.25)
     unknown.unknown = True
@@ -156,7 +158,7 @@ def test_the_last_word_about_a_sound_counts_and_one_of_unknown_class_has_no_labe
 
 
 def test_a_hostile_label_names_no_file_elsewhere_and_steers_no_terminal(open_desk, tmp_path):
-    desk = open_desk(end_after=1.0)
+    desk = open_desk(end_after=2.0)
     desk.wait_for_recorder()
     for number, label in enumerate(["../../x", "\x1b[2J" + "a" * 10000]):
         desk.publish_window(0, [sound(number, label)], np.zeros(WINDOW))
@@ -168,7 +170,7 @@ def test_a_hostile_label_names_no_file_elsewhere_and_steers_no_terminal(open_des
 
 
 def test_sounds_of_a_node_that_was_started_again_are_kept_apart(open_desk, tmp_path):
-    desk = open_desk(end_after=1.0)
+    desk = open_desk(end_after=2.0)
     desk.wait_for_recorder()
     for k, number in enumerate([1_700_000_000_001, 1_700_000_050_001]):
         desk.publish_window(k, [sound(number, "dog_bark")], np.full(WINDOW, 0.25 * (k + 1)))
@@ -181,7 +183,7 @@ def test_sounds_of_a_node_that_was_started_again_are_kept_apart(open_desk, tmp_p
 
 
 def test_a_chunk_that_is_lost_is_said(open_desk):
-    desk = open_desk(end_after=1.0)
+    desk = open_desk(end_after=2.0)
     desk.wait_for_recorder()
     for k in (0, 1, 3):
         desk.publish_window(k, [sound(1, "speech")], np.zeros(WINDOW))

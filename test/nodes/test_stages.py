@@ -31,8 +31,8 @@ from seld_overlap_ros.nodes import convert  # noqa: E402
 from seld_overlap_ros.streaming.pcm import encode  # noqa: E402
 from seld_overlap_ros.up import command, environment  # noqa: E402
 
-pytestmark = [pytest.mark.ros, pytest.mark.timeout(300)]
-LIMIT_S = 90.0  # for anything that is waited for; five processes load torch
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(600)]
+LIMIT_S = 200.0  # for anything that is waited for; five processes load torch
 SECOND = 1_000_000_000
 RATE, WINDOW, CHUNK = 16000, 65792, 1600
 START_NS = 1_700_000_000 * SECOND

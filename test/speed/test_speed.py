@@ -28,7 +28,7 @@ from seld_overlap_ros.speed.page import claims, write_page
 from seld_overlap_ros.speed.steady import four_microphones, save_steady, scene_windows, threshold_for
 from seld_overlap_ros.speed.timing import in_turn, load_warnings, quartiles
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 SMALL = SystemConfig(LABELS, width=1 / 32)
 ENDURE = {  # what tools/endure.py reports, as far as it is read
     "real_time_factor": {"full_node: windows": "0.312", "ssl_node: windows": "unknown"},
