@@ -1,10 +1,13 @@
 """The doctor and /diagnostics over DDS: nodes in processes of their own, and what is wrong with them said."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,6 +104,10 @@ def start(tmp_path):
                     running.append(subprocess.Popen(command(process), env=environment(), stdout=log, stderr=log))
 
     yield started
+    deadline = time.monotonic() + LIMIT_S
+    while not all(process.poll() is not None or heeds_sigterm(process) for process in running):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     for process in running:
         process.terminate()
     try:
@@ -108,6 +115,12 @@ def start(tmp_path):
     finally:
         for process in running:
             process.kill()
+
+
+def heeds_sigterm(process):
+    """Whether it has a handler by now; one that still imports its modules has none, and dies of it."""
+    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())[1]
+    return int(caught, 16) >> (signal.SIGTERM - 1) & 1
 
 
 def doctor_says(sentence, well=False, seconds=2.5):
