@@ -70,6 +70,8 @@ def evaluate(
                                                                          "without it, like the next two.")] = None,
     direction_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
     class_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
+    channel_map: Annotated[str, typer.Option(help="Input channel of each microphone, counted from 0, such as 1,2,3,4; "
+                                                  "without it, as they come.")] = "",
     classes: Annotated[str, typer.Option(help="Classes that can occur, such as door,dog_bark, which all systems must "
                                               "know; without it, all.")] = "",
     fail_under: Annotated[Optional[list[str]], typer.Option(
@@ -77,9 +79,11 @@ def evaluate(
              "may be repeated.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Also play the bags to real nodes over DDS: how late are they, "
                                                       "what do they leave out, do they say the same?")] = False,
-    graph: Annotated[str, typer.Option(help="Graph to play to, of those of `seld-overlap up`.")] = "full",
-    rate: Annotated[float, typer.Option(min=0.0, max=100.0, help="How many times faster than real time to play; 0: a "
-                                                                 "window when the one before has been heard.")] = 1.0,
+    graph: Annotated[Optional[str], typer.Option(help="With --live: graph to play to, of those of `seld-overlap up`; "
+                                                      "full without it.")] = None,
+    rate: Annotated[Optional[float], typer.Option(
+        min=0.0, max=100.0, help="With --live: how many times faster than real time to play; 0: a window when the one "
+                                 "before has been heard; 1 without it.")] = None,
     run: Annotated[Optional[Path], typer.Option(help="In place of --live: what run_recorder has recorded while the "
                                                      "bag was played.")] = None,
     engine: Annotated[str, typer.Option(help=f"What computes the networks: one of {', '.join(ENGINES)}.")] = AUTO,
@@ -103,17 +107,26 @@ def evaluate(
 
     if live and run:
         raise ValueError("--live plays the bags, and --run is of a bag that was played: give one of them")
+    if not live and (graph is not None or rate is not None):
+        raise ValueError("--graph and --rate say how bags are played: give --live too")
+    if out.suffix == ".html":
+        raise ValueError(f"the page goes beside the JSON file and would take the place of {out}: name it .json")
     limits, names = read_limits(fail_under or []), _titles(systems or [DEFAULT_MODEL])
     given = {"hop_s": hop, "direction_threshold": direction_threshold, "class_threshold": class_threshold}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None}, classes=classes)
+    settings = Settings(**{name: value for name, value in given.items() if value is not None}, channel_map=channel_map,
+                        classes=classes)
     loaded = {title: _load(name, engine, classes) for name, title in names.items()}
     # the systems share the cores; torch has one compute on all of them
     threads = 1 if choose(engine) == "torch" else min(os.cpu_count() or 1, len(loaded))
-    opened, refused = _each(read_bag, bags)
+    n_channels = next(iter(loaded.values())).config.array.n_microphones
+    opened, refused = _each(lambda path: read_bag(path, n_channels), bags)
     with _progress(sum(bag.n_chunks for bag in opened) * len(loaded)) as tick:
         heard = hear_all(opened, loaded, settings, tick, threads)
-    ran = _live(opened, names, Stage(graph, rate, engine), settings, heard, run) if live or run else {}
-    result = score(opened, heard, settings, {title: getattr(system, "ssc", system) for title, system in loaded.items()})
+    stage = Stage(graph or "full", 1.0 if rate is None else rate, engine)
+    ran = _live(opened, names, stage, settings, heard, run) if live or run else {}
+    engines = {title: getattr(system, "ssc", system) for title, system in loaded.items()}
+    result = score(opened, heard, settings, engines)
+    result["engines"] = {title: one.title for title, one in engines.items()}
     result["problems"] = refused + result["problems"]
     result["live"] = plain({title: [one and asdict(one) for one in of_system] for title, of_system in ran.items()})
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +164,7 @@ def _live(bags: Sequence[object], names: dict[str, str], stage: object, settings
           run: Path | None) -> dict[str, list]:
     """Title -> how the nodes did on each bag; what they heard is put into `heard`. The classical system has no nodes.
 
-    Raises ValueError where `run` could be of several.
+    Raises ValueError where `run` could be of several, or is of another.
     """
     from seld_overlap_ros.bags.runs import read_run
     from seld_overlap_ros.evaluation.classical import model_of
@@ -160,21 +173,28 @@ def _live(bags: Sequence[object], names: dict[str, str], stage: object, settings
     models = {name: title for name, title in names.items() if not model_of(name)}
     if run and (len(bags), len(models)) != (1, 1):
         raise ValueError(f"--run is of one bag and one system, and {len(bags)} and {len(models)} are named")
-    told = {}
+    recorded, told = read_run(run) if run else None, {}
     for name, title in models.items():
+        if recorded and recorded.model and _short(recorded.model) != _short(name):
+            raise ValueError(f"{run} is of the model {recorded.model} and not of {name}: name it with --system")
         pairs = []
         for bag, offline in zip(bags, heard[title], strict=True):
-            if not run:
+            if not recorded:
                 typer.echo(f"playing {bag.duration_s:.0f} s of {bag.path.name} to the graph {stage.graph}")
-            pairs.append(judge(bag, read_run(run), offline) if run else hear_live(bag, name, stage, settings, offline))
+            pairs.append(judge(bag, recorded, offline) if recorded else hear_live(bag, name, stage, settings, offline))
         heard[f"{title}, live"], told[f"{title}, live"] = ([pair[n] for pair in pairs] for n in (0, 1))
     return told
 
 
 def _titles(names: Sequence[str]) -> dict[str, str]:
     """What each system is called: files by name alone, the classical without its model, unless two are alike."""
-    short = {name: Path(name.partition(":")[0]).name.partition(".")[0] for name in names}
+    short = {name: _short(name.partition(":")[0]) for name in names}
     return {name: title if list(short.values()).count(title) == 1 else name for name, title in short.items()}
+
+
+def _short(name: str) -> str:
+    """Of a model, or a file of one."""
+    return Path(name).name.partition(".")[0]
 
 
 def _each(read: Callable[[Path], object], paths: list[Path]) -> tuple[list, list[str]]:

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 MAGIC = b"\x89MCAP0\r\n"
-HEADER, DATA_END, FOOTER = 1, 0x0F, 2  # opcodes
+DATA_END, FOOTER = 0x0F, 2  # opcodes
 TABLES = {"schema", "metadata", "topics", "message_definitions", "messages"}  # of rosbag2's sqlite3 storage
 RECORD = struct.Struct("<BQ")  # opcode and length
 END = RECORD.pack(DATA_END, 4) + bytes(4) + RECORD.pack(FOOTER, 20) + bytes(20) + MAGIC  # without index and summary

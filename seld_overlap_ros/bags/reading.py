@@ -32,13 +32,16 @@ TRUTH_TOPIC, STEMS_TOPIC, INFO_TOPIC = "truth", "stems", "audio_info"
 JUMP_NS = round(FrontEnd().window_s * SECOND)  # stamps off by more are a jump to AudioStream, by less a gap
 
 
-def read_bag(path: Path) -> Bag:
-    """Open a bag: its folder, or one of its files. Raises BagError that says what is wrong."""
+def read_bag(path: Path, n_channels: int = 1) -> Bag:
+    """Open a bag: its folder, or one of its files. Raises BagError that says what is wrong.
+
+    `n_channels`: of audio that does not say how many it has, the microphones of whoever will listen to it.
+    """
     if not path.exists():
         raise BagError(f"no bag {path}")
     storage = Storage(path)
     topics = _find_topics(storage)
-    return Bag(path, storage, topics, _survey(storage, topics))
+    return Bag(path, storage, topics, _survey(storage, topics, n_channels))
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class _Stretch:
 class _Survey:
     """What a first pass finds."""
 
+    n_channels: int  # where nothing tells them
     chunks: list[tuple[int, int, Description | None]] = field(default_factory=list)  # stamp [ns], bytes, format
     received_ns: int = 0  # when the first chunk was
     described: Description | None = None  # the first format that is told
@@ -132,9 +136,9 @@ class _Survey:
         return any(stamp_ns for stamp_ns, _, _ in self.chunks)
 
 
-def _survey(storage: Storage, topics: _Topics) -> _Survey:
+def _survey(storage: Storage, topics: _Topics, n_channels: int) -> _Survey:
     """Raises BagError if there is no audio."""
-    found = _Survey()
+    found = _Survey(n_channels)
     for connection, time_ns, raw in storage.messages(topics.surveyed):
         try:
             _take(found, topics, connection, time_ns, topics.read(connection, raw))
@@ -150,7 +154,7 @@ def _survey(storage: Storage, topics: _Topics) -> _Survey:
 
 def _take(found: _Survey, topics: _Topics, connection: Connection, time_ns: int, message: Any) -> None:
     if same(connection, topics.audio):
-        chunk = topics.kind.read(message, _told(found.described, 1))
+        chunk = topics.kind.read(message, _told(found.described, found.n_channels))
         found.received_ns = found.received_ns or time_ns
         found.chunks.append((chunk.stamp_ns, len(chunk.data), chunk.described))
     elif topics.info is not None and same(connection, topics.info):
@@ -169,7 +173,7 @@ def _stretches(found: _Survey) -> list[_Stretch]:
     stretches: list[_Stretch] = []
     for stamp_ns, n_bytes, described in found.chunks:
         last = stretches[-1] if stretches else None
-        length_ns = _length_ns(n_bytes, described or _told(found.described, 1))
+        length_ns = _length_ns(n_bytes, described or _told(found.described, found.n_channels))
         if not found.stamped:  # then it is unbroken, and was received when its last sample had sounded
             stamp_ns = last.end_ns if last else found.received_ns - length_ns
         if last is None or abs(stamp_ns - last.end_ns) > JUMP_NS:
@@ -218,9 +222,12 @@ class Bag:
         return (stretch.at_ns + stamp_ns - stretch.start_ns) / SECOND
 
     def windows(self, front_end: FrontEnd, n_channels: int, hop_s: float, notices: Notices,
-                tick: Callable[[], object] = lambda: None) -> Iterator[Window]:
-        """The windows that a node with this front end and so many microphones gets; `tick` is called for each chunk."""
-        topics, intake = self._topics, Intake(front_end, n_channels, hop_s, notices)
+                tick: Callable[[], object] = lambda: None, channel_map: tuple[int, ...] = ()) -> Iterator[Window]:
+        """The windows that a node with this front end and so many microphones gets; `tick` is called for each chunk.
+
+        `channel_map`: see Intake.
+        """
+        topics, intake = self._topics, Intake(front_end, n_channels, hop_s, notices, channel_map)
         told = _told(self.described, n_channels)
         if topics.kind.info:
             intake.describe(told)
@@ -291,9 +298,9 @@ class Bag:
         """By onset, as far as the audio reaches."""
         events = [replace(event, onset_s=self.since_start(ns)) for ns, event in survey.events.values()]
         inside = [replace(event, duration_s=min(event.duration_s, self.duration_s - event.onset_s))
-                  for event in events if event.onset_s < self.duration_s]
+                  for event in events if event.onset_s < self.duration_s and event.end_s > 0]
         if n_outside := len(events) - len(inside):
-            self._storage.note(f"{n_outside} of {len(events)} true sounds lie after the end of the audio and are not "
+            self._storage.note(f"{n_outside} of {len(events)} true sounds lie before or after the audio and are not "
                                "counted")
         return tuple(sorted(inside, key=lambda event: (event.onset_s, event.id)))
 

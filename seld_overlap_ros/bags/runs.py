@@ -66,6 +66,7 @@ class Run:
     windows: list[tuple[float, Any]] = field(default_factory=list)  # received, SoundEventArray
     separated: list[Any] = field(default_factory=list)  # SeparatedSource
     audio: list[tuple[int, float]] = field(default_factory=list)  # stamp of a chunk's first sample [ns], received
+    model: str = ""  # of the graph, as its parameter had it; empty where it did not tell
     factors: dict[str, float] = field(default_factory=dict)  # node -> its real-time factor, as it last told it
     notes: list[str] = field(default_factory=list)  # what is wrong with the recording
 
@@ -96,6 +97,8 @@ def _take(run: Run, topic: str, time_ns: int, message: Any) -> None:
         run.windows.append((time_ns / SECOND, message))
     elif topic == "/separated":
         run.separated.append(message)
+    elif topic == "/labels":
+        run.model = message.model
     elif topic == AUDIO_TOPIC:
         run.audio.append((to_ns(message.stamp), time_ns / SECOND))
     elif topic == DIAGNOSTICS:

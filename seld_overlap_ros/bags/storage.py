@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import weakref
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,7 @@ class Storage:
                 return [path]
         except Exception as error:
             reason = short(error)
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        inside = sorted(path.rglob("*"), key=_numbered) if path.is_dir() else [path]
         mended = Path(mkdtemp(prefix="seld_overlap_bag_"))
         weakref.finalize(self, shutil.rmtree, mended, ignore_errors=True)
         files = [self._whole(file, mended) for file in inside if file.suffix in (".mcap", ".db3")]
@@ -78,6 +79,11 @@ class Storage:
         """Say it, once."""
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+
+def _numbered(path: Path) -> list[tuple[str, int]]:
+    """What sorts files as they were recorded: bag_2.mcap before bag_10.mcap."""
+    return [(word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", path.name)]
 
 
 def _opened(path: Path) -> Reader:

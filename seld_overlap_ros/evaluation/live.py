@@ -92,7 +92,7 @@ def play(bag: Path, model: str, stage: Stage, settings: Settings, folder: Path, 
 
     given = {"model": model, "engine": stage.engine, "hop": str(settings.hop_s),
              "direction_threshold": str(settings.direction_threshold), "class_threshold": str(settings.class_threshold),
-             "classes": settings.classes}
+             "channel_map": settings.channel_map, "classes": settings.classes}
     player = Process(BAG_PLAYER, "", "", {"bag": str(bag), "rate": stage.rate, "hop": settings.hop_s})
     processes = [*replay_processes(find_graph(stage.graph), given, str(out)), player]
     commands = {process.node.name: command(process) for process in processes}

@@ -24,6 +24,7 @@ from seld_overlap_ros.hearing import Hearing
 from seld_overlap_ros.messages import SECOND
 from seld_overlap_ros.models.engine import Engine
 from seld_overlap_ros.streaming.notices import Notices
+from seld_overlap_ros.streaming.pcm import read_channel_map
 from seld_overlap_ros.streaming.stream import Window
 from seld_overlap_ros.streaming.streams import Streams
 from seld_overlap_ros.streaming.tracks import TrackedSound, Tracks
@@ -39,6 +40,7 @@ class Settings:
     hop_s: float = DEFAULTS["hop"]
     direction_threshold: float = DEFAULTS["direction_threshold"]
     class_threshold: float = DEFAULTS["class_threshold"]
+    channel_map: str = DEFAULTS["channel_map"]
     classes: str = DEFAULTS["classes"]  # that the systems were loaded with: for the record, and for live nodes
 
 
@@ -69,7 +71,8 @@ def hear_all(bags: Sequence[Bag], systems: Mapping[str, Engine | Classical], set
              tick: Callable[[], object] = lambda: None, threads: int = 1) -> dict[str, list[Heard]]:
     """Let systems, each with an engine of its own, listen to bags -> by system, what it made of each bag.
 
-    `threads`: how many systems compute at a time. `tick` is called for each chunk of a bag and each system.
+    `threads`: how many systems compute at a time. `tick` is called for each chunk of a bag and each system. Raises
+    ValueError where the settings' channel_map is none for a system.
     """
     with ThreadPoolExecutor(threads) as pool:
         heard = [_hear(bag, systems, settings, tick, pool) for bag in bags]
@@ -91,7 +94,8 @@ def _listen(bag: Bag, ears: list[_Ear], settings: Settings, tick: Callable[[], o
     mixture = Track(config.front_end.sample_rate)
     notices = Notices(notes.append, clock=lambda: 0.0)  # the first of each kind
     windows = bag.windows(config.front_end, config.array.n_microphones, settings.hop_s, notices,
-                          lambda: [tick() for _ in ears])
+                          lambda: [tick() for _ in ears],
+                          read_channel_map(settings.channel_map, config.array.n_microphones))
     for block in _blocks(windows):
         for window in block:
             _add(mixture, bag.since_start(window.stamp_ns), window.samples[0])

@@ -37,7 +37,8 @@ def budget(matching: Matching, looks: Sequence[Look], stems: Mapping[int, Track]
 def fullest(event: Event, looks: Sequence[Look], window_s: float) -> Look:
     """The window that holds the most of a sound, the middle one of several."""
     held = [round(min(event.end_s, look.start_s + window_s) - max(event.onset_s, look.start_s), 6) for look in looks]
-    most = [look for look, seconds in zip(looks, held, strict=True) if seconds == max(held)]
+    longest = max(held)
+    most = [look for look, seconds in zip(looks, held, strict=True) if seconds == longest]
     return most[len(most) // 2]
 
 

@@ -71,7 +71,7 @@ def score(bags: Sequence[Bag], heard: Mapping[str, Sequence[Heard]], settings: S
 
     `systems` say what sounds were lost by; one that is not among them gets no such account.
     `problems` has a sentence for each bag that cannot be scored; it counts for no system, so that all are compared on
-    the same sounds. `run_time` alone depends on the machine.
+    the same sounds. `run_time` depends on the machine, and the rest on it as far as engines differ.
     """
     reasons = [_why_not(bag, {name: of_system[n] for name, of_system in heard.items()}) for n, bag in enumerate(bags)]
     of_bags = {name: [] for name in heard}
@@ -133,7 +133,7 @@ def _sounds(scored: Scored) -> list[dict]:
 def _run_time(bags: Sequence[Bag], heard: Sequence[Heard]) -> dict:
     wall_s, audio_s = sum(one.wall_s for one in heard), sum(bag.duration_s for bag in bags)
     latency_s = [seconds for one in heard for seconds in one.latency_s]
-    return {"wall_s": wall_s, "times_real_time": audio_s / wall_s, "latency_s": latency_s}
+    return {"wall_s": wall_s, "times_real_time": audio_s / wall_s if wall_s else math.nan, "latency_s": latency_s}
 
 
 def _scores(scored: Sequence[Scored]) -> dict:

@@ -209,11 +209,16 @@ def all_scores(outcomes: Outcomes, azimuths: Sequence[float], window_s: float,
 
 
 def plain(value: object) -> object:
-    """Any nesting of dicts, lists and numbers as JSON can hold it: five digits, and null for what is no number."""
+    """Any nesting of dicts, lists and numbers as JSON can hold it: five digits, or three decimals if that is more.
+
+    What is no number is null.
+    """
     if isinstance(value, Mapping):
         return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(entry) for entry in value]
     if isinstance(value, (float, np.floating)):
-        return float(f"{value:.5g}") if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        return round(float(value), 3) if abs(value) >= 100 else float(f"{value:.5g}")
     return int(value) if isinstance(value, np.integer) else value

@@ -22,7 +22,7 @@ CLOCK_HZ = 50
 DELAY_S = 3.0  # from when the player has its publishers: it does not look whether they have been found
 DEFAULTS = {"graph": "full", "rate": "1.0", "folder": "replay"}
 # arguments of graphs and of `evaluate`
-HEARING = ("model", "engine", "hop", "direction_threshold", "class_threshold", "classes")
+HEARING = ("model", "engine", "hop", "direction_threshold", "class_threshold", "channel_map", "classes")
 
 
 def describe() -> LaunchDescription:

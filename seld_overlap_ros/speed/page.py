@@ -8,7 +8,7 @@ from pathlib import Path
 from seld_overlap_ros.evaluation.results_page import Claim
 from seld_overlap_ros.speed.plots import REAL_TIME, STAGES, draw_all
 
-COMMAND, AGAIN = "make bench", "python tools/bench.py --from-json build/bench/bench.json --out docs"
+COMMAND, AGAIN = "make bench MINUTES=10", "python tools/bench.py --from-json build/bench/bench.json --out docs"
 LATENCY_MS, LONG_MINUTES = 150.0, 10.0
 STEADY = 0.05  # share by which a hop may cost more at the end of a long run
 
@@ -49,7 +49,7 @@ def graph_claims(graph: dict | None) -> Iterator[Claim]:
         return
     how = f"`full`, a hop of {graph['hop_s']:g} s, {graph['sources']} sources, {graph['minutes']:g} minutes"
     yield Claim(graph["rtf"] < REAL_TIME, f"{how}: real-time factor below {REAL_TIME:g}. {graph['rtf']:.3f}.")
-    yield Claim(graph["latency_p95_ms"] < LATENCY_MS, "From the last sample to the event below "
+    yield Claim(graph["latency_p95_ms"] < LATENCY_MS, "From the last sample itself to the event below "
                 f"{LATENCY_MS:g} ms (95th percentile). {graph['latency_p95_ms']:.0f} ms.")
     held = None if graph["minutes"] < LONG_MINUTES and not graph["drops"] else not graph["drops"]
     yield Claim(held, f"No drops in {LONG_MINUTES:g} minutes. {graph['drops']} in {graph['minutes']:g}.")

@@ -21,7 +21,7 @@ import numpy as np
 WARM_UP = 2  # rounds
 REST_S = 0.01  # from one time to the next: threads that wait by spinning have gone to sleep by then
 QUIET_LOAD = 0.15  # of the cores taken by others; with more, the numbers are of a busy machine
-PACKAGES = ("numpy", "scipy", "torch", "openvino", "onnxruntime")
+PACKAGES = ("numpy", "scipy", "torch", "openvino")
 
 FAST = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "i8mm", "bf16", "sve")  # as Linux says it
 

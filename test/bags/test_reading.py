@@ -13,6 +13,7 @@ from two_sounds import RATE, SOUNDS
 from seld_overlap_ros.bags.definitions import type_store
 from seld_overlap_ros.bags.reading import BagError, read_bag
 from seld_overlap_ros.bags.scenes import from_scene
+from seld_overlap_ros.bags.storage import _numbered
 from seld_overlap_ros.bags.writing import START_NS, write_bag
 from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.messages import SECOND, to_ns
@@ -153,6 +154,7 @@ def test_audio_without_its_info_is_taken_as_a_node_would(bag, tmp_path, samples)
     found = read_bag(bare)
     np.testing.assert_array_equal(found.samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
     assert "no audio_info beside /audio_stamped" in found.notes[0]
+    assert read_bag(bare, n_channels=8).duration_s == len(samples) / RATE
 
 
 def test_audio_of_another_array_fills_no_window_and_says_why(bag):
@@ -243,7 +245,20 @@ def test_truth_beyond_the_audio_is_not_counted_and_said(bag, tmp_path):
         None if topic == "/audio_stamped" and ns - START_NS > SECOND else (topic, message, ns)))
     found = read_bag(short)
     assert [(event.label, event.duration_s) for event in found.events] == [("dog_bark", 0.5)]
-    assert "1 of 2 true sounds lie after the end of the audio" in found.notes[0]
+    assert "1 of 2 true sounds lie before or after the audio" in found.notes[0]
+
+
+def test_truth_before_the_audio_is_not_counted_and_said(bag, tmp_path):
+    late = rewrite(bag, tmp_path / "late", lambda topic, message, ns: (
+        None if topic == "/audio_stamped" and ns - START_NS < 2 * SECOND else (topic, message, ns)))
+    found = read_bag(late)
+    assert [event.label for event in found.events] == ["speech"]
+    assert "1 of 2 true sounds lie before or after the audio" in found.notes[0]
+
+
+def test_files_without_metadata_are_read_in_the_order_in_which_they_were_numbered(tmp_path):
+    names = [tmp_path / f"bag_{number}.mcap" for number in range(12)]
+    assert sorted(sorted(names), key=_numbered) == names
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89MCAP0\r\n", b"nothing of the kind" * 100])
