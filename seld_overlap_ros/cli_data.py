@@ -88,7 +88,7 @@ def import_(
     into = into or Path("data") / ("recordings" if layout == "dcase" else "sounds")
     report = import_corpus(layout, folder, into, licence, bar("import"))
     typer.echo("\n".join([*report.skipped, report.summary()]))
-    raise typer.Exit(0 if report.taken else 1)
+    raise typer.Exit(0 if report.taken or report.noises else 1)
 
 
 @data_app.command()
@@ -103,14 +103,18 @@ def rooms(folder: DataFolder = Path("data"), array: ArrayName = "circle_8", trai
 
     microphones, azimuths = load_array(shipped("arrays", array))
     rate = FrontEnd().sample_rate
+    recordings = {split: load_noise(folder / "sounds", split) for split in ("train", "test")}
+    if not all(recordings.values()):
+        raise ValueError("there is no background noise to train or to test with: run `seld-overlap data sounds`, or "
+                         "import three recordings or more in a folder `noise`")
     for split, n_rooms in (("train", train), ("val", val), ("test", test), ("anechoic", 1)):
         anechoic = split == "anechoic"
         bank = make_bank(split, n_rooms, microphones, azimuths, rate, anechoic=anechoic, track=bar(f"rooms of {split}"))
         bank.save(folder / "rooms" / split)
         # validation shares the recordings, not the tracks: too few are free to be used in three ways
-        recordings = load_noise(folder / "sounds", "test" if split in ("test", "anechoic") else "train")
+        heard = recordings["test" if split in ("test", "anechoic") else "train"]
         n_tracks = min(n_rooms, 32)  # 8 MB each
-        noise = make_noise(split, n_tracks, [noise.samples for noise in recordings], microphones, rate,
+        noise = make_noise(split, n_tracks, [noise.samples for noise in heard], microphones, rate,
                            bar(f"noise of {split}"))
         noise.save(folder / "rooms" / split)
 
@@ -125,9 +129,11 @@ def mix(folder: DataFolder = Path("data"), name: str = "mixtures", train: Count 
     from seld_overlap_ros.training.recipe import load_recipe
 
     labels = load_recipe(shipped("training/recipes", recipe)).labels if recipe else ()
+    drawn = {}  # of all splits before any is stored: what one of them lacks is said in time
     for split, n_mixtures in (("train", train), ("val", val), ("test", test)):
-        fresh = load_fresh(folder, split, n_mixtures, labels)
-        labels = labels or sorted(fresh.clips)
+        drawn[split] = load_fresh(folder, split, n_mixtures, labels)
+        labels = labels or sorted(drawn[split].clips)
+    for split, fresh in drawn.items():
         make_store(folder / name / split, fresh, workers, bar(f"{name}/{split}"))
 
 
@@ -197,4 +203,7 @@ def scene(script: Annotated[Path, typer.Argument(help="YAML file that says what 
 
     clips, noises = load_clips(folder / "sounds", "test"), load_noise(folder / "sounds", "test")
     microphones, _ = load_array(shipped("arrays", array))
+    if out.suffix != ".flac" or microphones.n_microphones > 8:
+        raise ValueError(f"{out}: a scene is written as .flac, which holds 8 channels at most, and {array} has "
+                         f"{microphones.n_microphones}")
     write_scene(*play_script(load_script(script), clips, noises, microphones, FrontEnd().sample_rate), out)

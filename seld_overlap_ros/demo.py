@@ -29,7 +29,6 @@ CLASSES = (  # that the nodes are told can occur in the shipped scene: its own, 
     "cymbal_crash", "door", "footstep_hard", "guitar_strum", "hand_drum", "helicopter", "keyboard_key", "laughter",
     "organ", "phone_ring", "piano", "saxophone", "songbird", "speech_female", "speech_male", "water_stream",
 )
-QUIET_S = 4.0  # without a message, and the recorder ends: the last window has long been heard then
 SLACK_S = 90.0  # for the start and the end of the processes, beyond the length of the scene
 POLL_S = 0.1
 DOMAINS = range(1, 102)  # further on, DDS ports run into those that Linux hands out
@@ -54,7 +53,7 @@ def play(scene: Path, out: Path, **arguments: str) -> Matching:
         _clear(out)
     except (ValueError, OSError, soundfile.SoundFileError) as error:
         raise DemoError(str(error)) from error
-    given = {"file": str(scene), "listeners": "2", "folder": str(out), "end_after": str(QUIET_S), **arguments}
+    given = {"file": str(scene), "folder": str(out), **arguments}
     commands = {process.node.name: command(process) for process in GRAPH.processes(given)}
     environment = private_network(out / "log")
     with signals_raise(), _running(commands, out / "log", environment) as processes:

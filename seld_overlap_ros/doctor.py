@@ -144,7 +144,7 @@ def _where_audio_is(seen: Snapshot, node: str, topic: str) -> str:
     sources = [end for end in seen.publishers if end.node not in seen.states]
     here = [end for end in sources if end.topic == topic]
     for end in here:
-        if seen.audio_types.get(end.type_name):
+        if seen.audio_types.get(end.type_name) and Endpoint(node, topic, end.type_name) in seen.subscribers:
             return f"{end.node} is there to publish the audio on {topic}, and sends none: is its microphone working?"
     for end in sources:
         if end.type_name in seen.audio_types and not seen.audio_types[end.type_name]:
@@ -175,7 +175,7 @@ def _doubtful(seen: Snapshot) -> Verdict | None:
 
 
 def _worst(seen: Snapshot, level: int, *subjects: str) -> Verdict | None:
-    for subject in subjects or ("state", "audio", "channel order", "windows"):
+    for subject in subjects or ("state", "audio", "channel order", "windows", "hop"):
         for node, told in _all_told(seen, subject):
             if told.level >= level:
                 return Verdict(f"{node}: {told.sentence}")

@@ -25,7 +25,7 @@ WELL = Snapshot(
 
 def seen(**changes):
     """WELL with changes; a Status among them takes the place of full_node's of that subject."""
-    told = {name: changes.pop(name) for name in ("state", "audio", "windows") if name in changes}
+    told = {name: changes.pop(name) for name in ("state", "audio", "windows", "hop") if name in changes}
     return replace(WELL, statuses={"/full_node": {**WELL.statuses["/full_node"], **told}}, **changes)
 
 
@@ -53,7 +53,11 @@ CASES = {
     "QoS of the output": (seen(mismatches=(Mismatch("/events", "/full_node", "/robot", "volatile publisher"),)),
                           "/full_node and /robot do not come together on /events, as their QoS does not match (vol"),
     "no source": (seen(audio=NO_AUDIO, publishers=()), "nobody publishes audio: start its source"),
-    "a silent source": (seen(audio=NO_AUDIO), "/mic is there to publish the audio on /audio_stamped, and sends none"),
+    "a silent source": (seen(audio=NO_AUDIO, subscribers=(replace(SOURCE, node="/full_node"),)),
+                        "/mic is there to publish the audio on /audio_stamped, and sends none"),
+    "source of another type than is listened to": (
+        seen(audio=NO_AUDIO, subscribers=(Endpoint("/full_node", "/audio_stamped", FRAME),)),
+        "the audio is on /audio_stamped (audio_common_msgs/msg/AudioDataStamped): give the graph"),
     "source elsewhere": (seen(audio=NO_AUDIO, publishers=(Endpoint("/mic", "/mic/audio_stamped", STAMPED),)),
                          "the audio is on /mic/audio_stamped (audio_common_msgs/msg/AudioDataStamped): give the graph"),
     "type not installed": (seen(audio=NO_AUDIO, publishers=(Endpoint("/mic", "/audio_out", FRAME),)),
@@ -66,6 +70,7 @@ CASES = {
     "overload before gaps": (seen(audio=replace(AUDIO, level=WARN, sentence="audio was missing"), windows=replace(
         WINDOWS, level=WARN, sentence="windows are left out: set a longer hop")), "set a longer hop"),
     "gaps": (seen(audio=replace(AUDIO, level=WARN, sentence="audio was missing")), "/full_node: audio was missing"),
+    "no hop that would do": (seen(hop=Status("hop", WARN, "too long", {})), "/full_node: too long"),
     "no events": (seen(n_windows=0, n_sounds=0), "no message came on `events` within 5 s, and no node says why"),
 }
 FINE = {

@@ -84,6 +84,7 @@ def import_corpus(
     listing = LAYOUTS[layout](folder)
     report.skipped += listing.left_out
     indexes = {"sounds": Index(into, "sounds"), "noise": Index(into, "noise")}
+    _check_name(indexes, folder)
     for number, recording in enumerate(track(listing.recordings), start=1):
         _take(recording, folder, licence, indexes, report)
         if number % _SAVE_EVERY == 0:
@@ -100,6 +101,17 @@ def _save(indexes: dict[str, Index]) -> None:
 
 def _source(recording: Recording, folder: Path) -> str:
     return f"{folder.resolve().name}/{recording.path.relative_to(folder).as_posix()}"
+
+
+def _check_name(indexes: dict[str, Index], folder: Path) -> None:
+    """Raises CorpusError where sounds of another folder of this name are there: sources are told apart by it."""
+    for index in indexes.values():
+        for source, row in index.rows.items():
+            other = row.get("folder")
+            if other and source.startswith(f"{folder.resolve().name}/") and Path(other) != folder.resolve() and (
+                    Path(other).is_dir()):
+                raise CorpusError(f"{index.path} holds sounds of another folder called {folder.resolve().name} "
+                                  f"({other}): rename one of the two.")
 
 
 def _forget_others(indexes: dict[str, Index], sources: set[str], folder: Path) -> None:
@@ -119,10 +131,13 @@ def _take(recording: Recording, folder: Path, licence: str, indexes: dict[str, I
         info = soundfile.info(recording.path)
         if not (index.holds(row) and _newer(index.folder / index.rows[row["source"]]["file"], recording.path)):
             index.add(row, _cut(recording.path, is_noise))
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.rstrip(".") if recording.path.exists() else "there is no such file"
-        report.skipped.append(f"{row['source']}: cannot be read ({reason}).")
+    except (soundfile.LibsndfileError, TypeError) as error:  # a TypeError of files without a header
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
+        index.rows.pop(row["source"], None)
+        report.skipped.append(f"{row['source']}: cannot be read "
+                              f"({reason if recording.path.exists() else 'there is no such file'}).")
     except SilentError:
+        index.rows.pop(row["source"], None)
         report.skipped.append(f"{row['source']}: nothing sounds in its first {3 * WINDOW_S:.0f} s.")
     else:
         report.longer += not is_noise and info.duration > WINDOW_S
@@ -134,7 +149,8 @@ def _take(recording: Recording, folder: Path, licence: str, indexes: dict[str, I
 
 def _row(recording: Recording, folder: Path, licence: str, is_noise: bool) -> Row:
     source = _source(recording, folder)
-    common = {"package": "", "source": source, "duration": "", "licence": recording.licence or licence, "sha256": ""}
+    common = {"package": "", "source": source, "duration": "", "licence": recording.licence or licence, "sha256": "",
+              "folder": str(folder.resolve())}
     if is_noise:
         return {"kind": OWN_NOISE, **common, "split": "test" if recording.split == "test" else "train"}
     return {"class": recording.label, **common, "source_id": f"file:{source}", "split": recording.split,

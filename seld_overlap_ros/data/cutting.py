@@ -1,4 +1,4 @@
-"""What every clip goes through: 16 kHz mono, silence trimmed, at most one window long, full scale, 16 bits."""
+"""What every clip goes through: 16 kHz mono, silence trimmed, at most WINDOW_S long, full scale, 16 bits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import soxr
 from scipy import signal
 
 RATE = 16000
-WINDOW_S = 4.192  # 131 hops of 32 ms, the paper's mixture length
+WINDOW_S = 4.192  # a bit more than FrontEnd().window_s; the SHA-256 of the manifest are of clips cut so
 NOISE_PIECE_S = 30.0
 SILENCE_DB = -42.0  # 10 ms frames this far below the loudest one are silence
 _RUMBLE = signal.butter(2, 20, "highpass", fs=RATE, output="sos")

@@ -47,6 +47,8 @@ def fetch_sounds(
     jobs = [(indexes["sounds"], row) for row in _wanted_clips(classes)]
     jobs += [(indexes["noise"], row) for row in read_manifest("noise") if row["kind"] in USABLE_NOISE]
     todo = [(index, row) for index, row in jobs if not index.holds(row)]
+    for index in indexes.values():
+        index.save()  # with the manifest's splits, where nothing is to be cut too
     report = FetchReport(ready=len(jobs) - len(todo), total=len(jobs))
     for package in dict.fromkeys(row["package"] for _, row in todo):
         mine = [(index, row) for index, row in todo if row["package"] == package]

@@ -44,9 +44,15 @@ class Listing:
 def folder_per_class(folder: Path) -> Listing:
     """CLASS/FILE, or SPLIT/CLASS/FILE where all folders are named train, val and test.
 
-    Without splits, one is drawn for each file by a hash of its name, so that it stays when files are added.
+    Without splits, one is drawn for each file by a hash of its name, so that it stays when files are added, where a
+    class has some twenty or more; of fewer, to have some in each split, files may change theirs. Raises CorpusError.
     """
     top = _folders(folder)
+    splits = [path.name for path in top if path.name.lower() in SPLITS]
+    if 1 < len(splits) < len(top):
+        others = ", ".join(path.name for path in top if path.name not in splits)
+        raise CorpusError(f"{folder} holds {others} beside {', '.join(splits)}; put {NOISE} into each of those, and "
+                          "the rest elsewhere.")
     if {path.name.lower() for path in top} <= set(SPLITS):
         listing = Listing()
         for part in top:
@@ -180,9 +186,12 @@ def _folders(folder: Path) -> list[Path]:
 def _class_files(folder: Path, listing: Listing) -> list[tuple[Path, str]]:
     loose = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
     listing.left_out += [f"{path.name}: lies in no class's folder." for path in loose]
+    nameless = [part for part in _folders(folder) if not class_name(part.name)]
+    listing.left_out += [f"{part.name}: a class is called by letters and digits." for part in nameless]
     return [
         (path, class_name(part.name))
         for part in _folders(folder)
+        if part not in nameless
         for path in sorted(part.rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     ]

@@ -41,7 +41,10 @@ def import_scenes(
 
     Returns the classes in each scene, and a sentence for each file left out. Raises CorpusError when there is none.
     """
-    tables = {path.stem: path for path in sorted(folder.rglob("*.csv"))}
+    found = sorted(folder.rglob("*.csv"))
+    tables = {path.stem: path for path in found}
+    if twice := sorted({path.stem for path in found if path != tables[path.stem]}):
+        raise CorpusError(f"{folder} holds {twice[0]}.csv twice; import one data set at a time.")
     recordings = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in _SOUND_FILES]
     if not tables or not recordings:
         raise CorpusError(f"{folder} holds no pairs of NAME.wav (or .flac) and NAME.csv; give the data set's folder.")

@@ -91,6 +91,7 @@ class Index:
     def save(self) -> None:
         """Write the list in one step, so that a stopped run leaves a whole one."""
         if not self.rows:
+            self.path.unlink(missing_ok=True)
             return
         columns = list(dict.fromkeys(key for row in self.rows.values() for key in row))
         partial = self.path.with_suffix(".part")
@@ -129,11 +130,10 @@ def series_in_training(folder: Path) -> dict[str, bool]:
     return {row["source"]: (row["class"], row["group"]) in trained for row in rows}
 
 
-def load_noise(folder: Path, split: str | None = None, kinds: Iterable[str] | None = None) -> list[NoiseClip]:
-    """Background recordings of a folder, of one split ("train" or "test") and some kinds; raises SoundsError."""
-    wanted = set(USABLE_NOISE if kinds is None else kinds)
+def load_noise(folder: Path, split: str | None = None) -> list[NoiseClip]:
+    """Background recordings of a folder, of one split ("train" or "test"); raises SoundsError."""
     rows = [
-        row for row in _read_csv(folder / "noise.csv") if row["kind"] in wanted and split in (None, row["split"])
+        row for row in _read_csv(folder / "noise.csv") if row["kind"] in USABLE_NOISE and split in (None, row["split"])
     ]
     return [
         NoiseClip(row["kind"], row["source"], row["split"], row["licence"], samples)

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from seld_overlap_ros.config import MicrophoneArray, uniform_azimuths
+from seld_overlap_ros.simulation.mixture import MAX_SOURCES
 
 
 def load_array(path: Path) -> tuple[MicrophoneArray, tuple[float, ...]]:
@@ -21,6 +22,7 @@ def load_array(path: Path) -> tuple[MicrophoneArray, tuple[float, ...]]:
         ) from error
     except OSError as error:
         raise ValueError(f"no array {path.name}: give a shipped name, or a YAML file of the same form") from error
-    if directions < 2:
-        raise ValueError(f"{path.name}: at least two directions are needed, got {directions}")
+    if directions <= MAX_SOURCES:
+        raise ValueError(f"{path.name}: at least {MAX_SOURCES + 1} directions are needed, got {directions}: a mixture "
+                         f"has up to {MAX_SOURCES} sounds, each in its own, and training asks one without too")
     return MicrophoneArray(positions), uniform_azimuths(directions)

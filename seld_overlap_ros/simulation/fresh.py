@@ -50,7 +50,8 @@ def load_fresh(folder: Path, split: str, n_mixtures: int, labels: Sequence[str] 
     for clip in load_clips(folder / "sounds", split, classes=labels or None):
         clips[clip.label].append(clip)
     if silent := sorted(set(labels) - set(clips)):
-        raise ValueError(f"no {split} clips of {', '.join(silent)}: name classes that the sounds folder holds")
+        raise ValueError(f"no {split} clips of {', '.join(silent)}: "
+                         "add recordings of them to the sounds folder, or name other classes")
     rooms = folder / "rooms" / split
     bank, noise = RoomBank.load(rooms), NoiseBank.load(rooms)
     return FreshMixtures(split, n_mixtures, dict(clips), bank, noise, FrontEnd().window_samples)

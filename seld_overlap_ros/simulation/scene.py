@@ -19,6 +19,7 @@ from seld_overlap_ros.simulation.mixture import as_heard, image, level, mix
 from seld_overlap_ros.simulation.noise import diffuse_noise
 from seld_overlap_ros.simulation.rooms import Place, Room, draw_room, room_rirs, scene_rng
 
+SHORTEST_S = 0.1  # of a sound, before the scene ends
 PEAK = 0.2  # of full scale: a distance to clipping that recordings keep
 
 
@@ -52,9 +53,14 @@ def load_script(path: Path) -> Script:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         cues = tuple(Cue(**cue) for cue in values["cues"])
-        return Script(**{**values, "name": path.stem, "cues": cues})
+        script = Script(**{**values, "name": path.stem, "cues": cues})
+        outside = [cue.source for cue in cues if not 0 <= cue.onset_s < script.duration_s - SHORTEST_S]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no script of a scene, such as the shipped scenes/demo.yaml ({error})") from error
+    if not cues or outside:
+        raise ValueError(f"{path}: {', '.join(outside) or 'no sound'} begins between 0 and {SHORTEST_S:g} s before the "
+                         "end of the scene: correct onset_s or duration_s")
+    return script
 
 
 def play_script(

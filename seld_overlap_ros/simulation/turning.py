@@ -14,7 +14,8 @@ import numpy as np
 
 from seld_overlap_ros.config import MicrophoneArray
 
-EXACT = 1e-6  # [m] and [rad]
+SAME_PLACE = 2e-4  # [m], far below a wavelength: arrays are written down in tenths of a millimetre
+SAME_DIRECTION = 1e-6  # [rad]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,6 @@ def turns(array: MicrophoneArray, azimuths: tuple[float, ...]) -> tuple[Turn, ..
         apart = np.linalg.norm(clockwise[:, None] - positions[None], axis=-1)  # (M, M)
         seen = np.array(azimuths)[:, None] + angle - np.array(azimuths)[None]  # (D, D)
         turned = np.abs(np.remainder(seen + math.pi, 2 * math.pi) - math.pi)
-        if apart.min(axis=1).max() < EXACT and turned.min(axis=1).max() < EXACT:
+        if apart.min(axis=1).max() < SAME_PLACE and turned.min(axis=1).max() < SAME_DIRECTION:
             found.append(Turn(angle, tuple(apart.argmin(axis=1).tolist()), tuple(turned.argmin(axis=1).tolist())))
     return tuple(found)

@@ -24,7 +24,7 @@ def find_advance(before: np.ndarray, after: np.ndarray) -> int | None:
         return None
     for advance in range(1, n - int(LEAST_OVERLAP * n) + 1):
         if np.array_equal(before[advance:], after[: n - advance]):
-            return advance
+            return advance if np.ptp(before[advance:], axis=0).max() else None
     return n
 
 

@@ -37,7 +37,7 @@ class SoundFile:
         self._path = path
         try:
             self._file = soundfile.SoundFile(path)
-        except (soundfile.SoundFileError, OSError) as error:
+        except (soundfile.SoundFileError, OSError, TypeError) as error:  # a TypeError of files without a header
             raise self._unplayable(error) from error
         self.channels: int = self._file.channels
         self.sample_rate: int = self._file.samplerate  # [Hz]

@@ -121,6 +121,39 @@ def test_collections_lie_side_by_side(own, tmp_path, write_sound, tone):
     assert len(load_clips(tmp_path / "sounds")) == 31
 
 
+def test_another_folder_of_the_same_name_is_refused(own, tmp_path, write_sound, tone):
+    import_corpus("folder", own, tmp_path / "sounds")
+    write_sound(tmp_path / "day2" / own.name / "cat" / "take0.wav", tone(500))
+    with pytest.raises(CorpusError, match=f"another folder called {own.name}"):
+        import_corpus("folder", tmp_path / "day2" / own.name, tmp_path / "sounds")
+    assert len(load_clips(tmp_path / "sounds")) == 30
+
+
+def test_what_has_become_unusable_or_is_gone_is_forgotten(own, tmp_path):
+    import_corpus("folder", own, tmp_path / "sounds")
+    (own / "cat" / "take0.wav").write_bytes(b"no sound")
+    for path in (own / "noise").iterdir():
+        path.unlink()
+    assert "Missing: background noise" in import_corpus("folder", own, tmp_path / "sounds").summary()
+    assert "mine/cat/take0.wav" not in {clip.source for clip in load_clips(tmp_path / "sounds")}
+
+
+def test_noise_beside_split_folders_is_refused(tmp_path, write_sound, tone):
+    for name in ("train/cat/a.wav", "test/cat/b.wav", "noise/c.wav"):
+        write_sound(tmp_path / "mine" / name, tone(500))
+    with pytest.raises(CorpusError, match="holds noise beside test, train; put noise into each of those"):
+        import_corpus("folder", tmp_path / "mine", tmp_path / "sounds")
+
+
+def test_files_without_a_header_and_folders_without_a_name_are_left_out(own, tmp_path, write_sound, tone):
+    (own / "cat" / "take.raw").write_bytes(bytes(1000))
+    write_sound(own / "!!" / "a.wav", tone(500))
+    report = import_corpus("folder", own, tmp_path / "sounds")
+    assert report.taken == 30
+    assert any("take.raw: cannot be read" in sentence for sentence in report.skipped)
+    assert "!!: a class is called by letters and digits." in report.skipped
+
+
 def test_esc50(tmp_path, write_sound, tone):
     folder = tmp_path / "ESC-50-master"
     lines = ["filename,fold,target,category,esc10,src_file,take"]

@@ -88,6 +88,13 @@ def test_a_mended_label_moves_the_clip_and_a_dropped_row_goes(debs, two_clips, t
     assert [c.label for c in load_clips(tmp_path / "out")] == ["tom"]
 
 
+def test_a_clip_that_moves_to_another_split_moves_without_being_cut_again(debs, two_clips, tmp_path):
+    fetch_sounds(tmp_path / "out", packages_folder=debs)
+    two_clips["sounds"][0]["split"] = "val"
+    fetch_sounds(tmp_path / "out", packages_folder=debs)
+    assert [clip.source for clip in load_clips(tmp_path / "out", "val")] == [two_clips["sounds"][0]["source"]]
+
+
 def test_other_samples_than_the_manifest_says_are_reported(debs, two_clips, tmp_path):
     fetch_sounds(tmp_path / "a", packages_folder=debs)
     pcm, _ = soundfile.read(next((tmp_path / "a/sounds/bell").iterdir()), dtype="int16")

@@ -27,7 +27,8 @@ def test_others_are_circles_of_their_radius(name, n, radius):
 
 @pytest.mark.parametrize(
     "text",
-    ["- a", "positions: [[0, 0, 0], [1, 0, 0]]", "positions: [[a]]\ndirections: 8", "positions: [", "directions: 8"],
+    ["- a", "positions: [[0, 0, 0], [1, 0, 0]]", "positions: [[a]]\ndirections: 8", "positions: [", "directions: 8",
+     "positions: [[0, 0, 0], [1, 0, 0]]\ndirections: 3"],
 )
 def test_a_bad_file_is_refused_in_one_sentence(tmp_path, text):
     path = tmp_path / "mine.yaml"

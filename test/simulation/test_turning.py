@@ -25,6 +25,12 @@ def test_only_turns_that_fit_microphones_and_directions_count(n_microphones, n_d
     assert len(turns(MicrophoneArray.circular(n_microphones), uniform_azimuths(n_directions))) == n_turns
 
 
+def test_an_array_that_is_written_down_in_tenths_of_a_millimetre_has_its_turns():
+    exact = MicrophoneArray.circular(6, 0.0463).positions
+    rounded = tuple(tuple(round(c, 4) for c in position) for position in exact)
+    assert len(turns(MicrophoneArray(rounded), uniform_azimuths(6))) == 6
+
+
 def test_a_microphone_in_the_middle_stays_where_it_is():
     array = MicrophoneArray((*MicrophoneArray.circular(6).positions, (0.0, 0.0, 0.0)))
     assert [turn.microphones[-1] for turn in turns(array, uniform_azimuths(6))] == [6] * 6

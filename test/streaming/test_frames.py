@@ -69,6 +69,12 @@ def test_digital_silence_hides_the_overlap_and_that_is_said(said, notices):
     np.testing.assert_array_equal(taker.push(11, START_NS, samples[160:], RATE)[1], samples)
 
 
+def test_frames_that_end_in_silence_do_not_show_how_far_they_lie_apart():
+    click = np.zeros((672, 2), np.float32)
+    click[:100] = recording(100)
+    assert find_advance(click[:512], click[160:]) is None
+
+
 def test_a_small_overlap_may_be_chance():
     a = recording(64)
     b = np.concatenate([a[-8:], recording(120)[64:]])

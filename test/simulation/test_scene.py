@@ -1,0 +1,28 @@
+"""Long scenes: a script is checked before anything is simulated."""
+
+import pytest
+import yaml
+
+from seld_overlap_ros.simulation.scene import load_script
+
+CUE = {"source": "a", "azimuth_deg": 0.0, "distance": 1.0, "onset_s": 0.5, "author": "me"}
+SCRIPT = {"title": "t", "duration_s": 2.0, "snr_db": 10.0, "noise": "n", "noise_author": "me", "cues": [CUE]}
+
+
+def test_a_script_is_called_as_its_file(tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(SCRIPT))
+    script = load_script(tmp_path / "mine.yaml")
+    assert script.name == "mine" and script.cues[0].onset_s == 0.5
+
+
+@pytest.mark.parametrize(("changes", "reason"), [
+    ({"cues": [CUE | {"onset_s": 2.0}]}, "a begins between 0 and 0.1 s before the end of the scene"),
+    ({"cues": [CUE | {"onset_s": -0.1}]}, "a begins between 0 and 0.1 s before the end of the scene"),
+    ({"cues": []}, "no sound begins"),
+    ({"duration_s": "ten"}, "is no script of a scene"),
+    ({"cues": [{"source": "a"}]}, "is no script of a scene"),
+])
+def test_a_script_that_cannot_be_played_is_refused_in_a_sentence(tmp_path, changes, reason):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(SCRIPT | changes))
+    with pytest.raises(ValueError, match=reason):
+        load_script(tmp_path / "mine.yaml")
