@@ -15,9 +15,8 @@ import numpy as np
 
 from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.streaming.intake import Chunk
-from seld_overlap_ros.streaming.pcm import AudioError, Description
+from seld_overlap_ros.streaming.pcm import SECOND, AudioError, Description
 
-SECOND = 1_000_000_000  # [ns]
 # audio_utils' names to GStreamer's
 FRAME_FORMATS = {
     f"{sign}_{name}": f"{sign[0].upper()}{ours}"

@@ -16,14 +16,13 @@ import typer
 
 from seld_overlap_ros.cli_data import bar
 from seld_overlap_ros.dsp.features import FLOOR_DB, analyse
-from seld_overlap_ros.evaluation.outcomes import check_fit, evaluate, piece
+from seld_overlap_ros.evaluation.outcomes import THRESHOLD, check_fit, evaluate, piece
 from seld_overlap_ros.evaluation.scores import all_scores, plain
 from seld_overlap_ros.hearing import Activity, localize, separate
 from seld_overlap_ros.models.engine import DEFAULT_MODEL, Engine, load_engine, warm_up
 from seld_overlap_ros.simulation.store import MixtureStore
 
 REFERENCE = "torch"
-THRESHOLD = 0.5  # of the query rule
 
 
 def answers(engine: Engine, features: np.ndarray, asked: np.ndarray) -> tuple[Activity, np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ from seld_overlap_ros.bags.definitions import INFO_TYPE, STEMS_TYPE, TRUTH_TYPE,
 from seld_overlap_ros.bags.scenes import CHUNK_S, BagScene
 from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.evaluation.recording import Track
+from seld_overlap_ros.graphs import FRAME_ID
 from seld_overlap_ros.messages import SECOND
 from seld_overlap_ros.streaming.pcm import encode
 
@@ -31,7 +32,6 @@ STORAGES = ("mcap", "sqlite3")
 VERSION = 8  # of the metadata: the latest that Humble reads; what came later reads it too
 START_NS = 1_700_000_000 * SECOND  # of every bag: the same scene gives the same bag
 INFO_EVERY_NS = SECOND
-FRAME_ID = "microphone_array"
 FOREVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE, as rosbag2 writes what a publisher leaves open
 
 
@@ -95,7 +95,7 @@ class _Messages:
         return self._types[f"builtin_interfaces/msg/{kind}"](*divmod(ns, SECOND))
 
     def header(self, stamp_ns: int) -> object:
-        return self._types["std_msgs/msg/Header"](self.time(stamp_ns), FRAME_ID)
+        return self._types["std_msgs/msg/Header"](self.time(stamp_ns), FRAME_ID.default)
 
     def clock(self, now_ns: int) -> _Timed:
         return _Timed(now_ns, "/clock", self._types["rosgraph_msgs/msg/Clock"](self.time(now_ns)))

@@ -66,10 +66,6 @@ class SoundFont:
         self._preset_bags, self._preset_generators = data[b"pbag"], data[b"pgen"]
         self._instrument_bags, self._instrument_generators = data[b"ibag"], data[b"igen"]
 
-    def presets(self) -> list[tuple[int, int, str]]:
-        """(bank, program, name) of every preset."""
-        return [(int(p["bank"]), int(p["program"]), p["name"].decode("latin-1")) for p in self._presets[:-1]]
-
     def zones(self, bank: int, program: int) -> list[Zone]:
         """Every sample zone of a preset; raises InstrumentError if the font lacks it."""
         (found,) = np.nonzero((self._presets["bank"][:-1] == bank) & (self._presets["program"][:-1] == program))

@@ -28,7 +28,6 @@ class AudioCounts:
     overlap_s: float = 0.0  # dropped, as it had come before
     odd_stamps: int = 0  # chunks whose stamp was off and the next one's was not
     clock_steps: int = 0  # how often the time was set right against a clock that drifts
-    jumps: int = 0  # of the stamps, by a window or more
     restarts: int = 0  # for a jump or another rate
     unusable: int = 0  # samples that were NaN, infinite or absurdly large
     clipped: int = 0  # samples at full scale

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from seld_overlap_ros.streaming.notices import Notices
+from seld_overlap_ros.streaming.pcm import SECOND
 
-SECOND = 1_000_000_000  # [ns]
 LEAST_OVERLAP = 0.25  # of a frame; that fewer samples are the same may be chance
 
 

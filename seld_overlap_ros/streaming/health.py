@@ -18,8 +18,8 @@ from itertools import pairwise
 import numpy as np
 
 from seld_overlap_ros.streaming.counts import AudioCounts
+from seld_overlap_ros.streaming.pcm import SECOND
 
-SECOND = 1_000_000_000  # [ns]
 OK, WARN, ERROR = 0, 1, 2  # as in diagnostic_msgs/DiagnosticStatus
 RECENT_S = 10.0
 LEAST_S = 4.0  # of audio, before its rate is judged

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seld_overlap_ros.config import FrontEnd
-
-SECOND = 1_000_000_000  # [ns]
+from seld_overlap_ros.streaming.pcm import SECOND
 
 
 def fade_samples(front_end: FrontEnd) -> int:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+SECOND = 1_000_000_000  # [ns], in which stamps are counted
 LOUDEST = 2.0**31  # floats beyond any integer's full scale are no sound, and their squares would overflow
 RATES = (1000, 768000)  # [Hz]
 

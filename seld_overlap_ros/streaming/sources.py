@@ -16,9 +16,8 @@ import numpy as np
 import soundfile
 
 from seld_overlap_ros.streaming.notices import Notices
-from seld_overlap_ros.streaming.pcm import AudioError
+from seld_overlap_ros.streaming.pcm import SECOND, AudioError
 
-SECOND = 1_000_000_000  # [ns]
 # A listener with the default window of 4.112 s and a hop of up to a second has heard all of a file this long.
 SHORTEST_S = 5.2
 

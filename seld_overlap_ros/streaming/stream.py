@@ -28,8 +28,8 @@ import soxr
 from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.streaming.counts import AudioCounts
 from seld_overlap_ros.streaming.notices import Notices
+from seld_overlap_ros.streaming.pcm import SECOND
 
-SECOND = 1_000_000_000  # [ns]
 # Capture nodes stamp on a clock that wanders against the sound card's. Less than this is no gap and no overlap;
 # it is a tenth of the default hop.
 STAMP_TOLERANCE = SECOND // 20  # [ns]
@@ -155,7 +155,6 @@ class AudioStream:
         if abs(off_s) >= self.front_end.window_s:
             how = f"jump ahead by {off_s:.3f} s" if off_ns > 0 else f"jump back by {-off_s:.3f} s"
             self._notices("restart", f"the audio's stamps {how}: listening starts anew there")
-            self.counts.jumps += 1
             self.counts.restarts += 1
             self._start(stamp_ns)
         elif n_missing > 0:

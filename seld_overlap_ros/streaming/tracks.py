@@ -17,11 +17,11 @@ import numpy as np
 from seld_overlap_ros.config import FrontEnd, SystemConfig
 from seld_overlap_ros.dsp.features import FLOOR_DB as SILENCE_DB
 from seld_overlap_ros.dsp.features import magnitude
+from seld_overlap_ros.streaming.pcm import SECOND
 
 if TYPE_CHECKING:
     from seld_overlap_ros.hearing import HeardSource
 
-SECOND = 1_000_000_000  # [ns]
 IDS_A_SECOND = 1000  # far more than there are sounds
 JOIN_S = 0.6  # [s] a shorter pause belongs to the sound, as between the words of a sentence or the knocks at a door
 JOIN_NS = round(JOIN_S * SECOND)

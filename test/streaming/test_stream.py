@@ -145,7 +145,7 @@ def test_a_jump_starts_anew_and_is_said(stream, front_end, said, jump_s, sentenc
     assert windows[0].stamp_ns == START_NS + jump_s * SECOND
     np.testing.assert_array_equal(windows[0].samples, samples[: front_end.window_samples].T)
     assert said == [f"the audio's stamps {sentence}: listening starts anew there"]
-    assert (stream.counts.jumps, stream.counts.restarts) == (1, 1)
+    assert stream.counts.restarts == 1
 
 
 @given(st.floats(51, 1e9), st.sampled_from([-1, 1]), st.integers(1, 22), st.sampled_from([320, 800, 1600]))
