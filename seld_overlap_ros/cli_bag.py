@@ -108,7 +108,7 @@ def evaluate(
     if live and run:
         raise ValueError("--live plays the bags, and --run is of a bag that was played: give one of them")
     if not live and (graph is not None or rate is not None):
-        raise ValueError("--graph and --rate say how bags are played: give --live too")
+        raise ValueError("--graph and --rate say how --live plays the bags: add --live, or leave them out with --run")
     if out.suffix == ".html":
         raise ValueError(f"the page goes beside the JSON file and would take the place of {out}: name it .json")
     limits, names = read_limits(fail_under or []), _titles(systems or [DEFAULT_MODEL])

@@ -201,9 +201,11 @@ def scene(script: Annotated[Path, typer.Argument(help="YAML file that says what 
     from seld_overlap_ros.simulation.arrays import load_array
     from seld_overlap_ros.simulation.scene import load_script, play_script, write_scene
 
-    clips, noises = load_clips(folder / "sounds", "test"), load_noise(folder / "sounds", "test")
+    if out.suffix != ".flac":
+        raise ValueError(f"{out}: name it .flac, as that is what is written")
     microphones, _ = load_array(shipped("arrays", array))
-    if out.suffix != ".flac" or microphones.n_microphones > 8:
-        raise ValueError(f"{out}: a scene is written as .flac, which holds 8 channels at most, and {array} has "
-                         f"{microphones.n_microphones}")
-    write_scene(*play_script(load_script(script), clips, noises, microphones, FrontEnd().sample_rate), out)
+    if microphones.n_microphones > 8:
+        raise ValueError(f"{array} has {microphones.n_microphones} microphones, and .flac holds 8 channels at most")
+    asked = load_script(script)
+    clips, noises = load_clips(folder / "sounds", "test"), load_noise(folder / "sounds", "test")
+    write_scene(*play_script(asked, clips, noises, microphones, FrontEnd().sample_rate), out)

@@ -29,7 +29,7 @@ CLASSES = (  # that the nodes are told can occur in the shipped scene: its own, 
     "cymbal_crash", "door", "footstep_hard", "guitar_strum", "hand_drum", "helicopter", "keyboard_key", "laughter",
     "organ", "phone_ring", "piano", "saxophone", "songbird", "speech_female", "speech_male", "water_stream",
 )
-SLACK_S = 90.0  # for the start and the end of the processes, beyond the length of the scene
+SLACK_S = 220.0  # for the processes to start, for whom scene_player waits 180 s, and to end, beyond the scene's length
 POLL_S = 0.1
 DOMAINS = range(1, 102)  # further on, DDS ports run into those that Linux hands out
 DDS_PORTS = (0, *range(10, 30))  # of a domain (RTPS 2.5, 9.6.2.3): where all meet, and two for each of ten nodes

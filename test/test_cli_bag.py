@@ -159,7 +159,7 @@ def test_files_are_called_by_their_names_unless_two_have_the_same():
     (("evaluate", "nowhere"), "no bag nowhere"),
     (("evaluate", "nowhere", "--fail-under", "er20=1"), "is no limit: write SCORE=VALUE"),
     (("evaluate", "nowhere", "--system", "none"), "no model 'none'"),
-    (("evaluate", "nowhere", "--graph", "stages"), "--graph and --rate say how bags are played: give --live too"),
+    (("evaluate", "nowhere", "--graph", "stages"), "--graph and --rate say how --live plays the bags: add --live"),
     (("evaluate", "nowhere", "--out", "x.html"), "would take the place of x.html: name it .json"),
     (("evaluate", "nowhere", "--live", "--run", "run"), "--live plays the bags, and --run is of a bag that was played"),
     (("bag", "make", "nowhere.flac", "bag"), "is no scene"),

@@ -83,7 +83,7 @@ class Storage:
 
 def _numbered(path: Path) -> list[tuple[str, int]]:
     """What sorts files as they were recorded: bag_2.mcap before bag_10.mcap."""
-    return [(word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", path.name)]
+    return [(word, int(number or 0)) for part in path.parts for word, number in re.findall(r"(\D*)(\d*)", part)]
 
 
 def _opened(path: Path) -> Reader:

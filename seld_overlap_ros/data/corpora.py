@@ -57,8 +57,9 @@ class ImportReport:
                 "Missing: background noise to train and to test with. Put three recordings or more into a folder "
                 f"`{NOISE}` beside the classes and import again, or run `seld-overlap data sounds`."
             )
-        lines.append("To train on these classes alone, copy a recipe, add to it "
-                     f"`labels: [{', '.join(splits)}]`, and name its file in `data mix --recipe` and `train --recipe`.")
+        if splits:
+            lines.append("To train on these classes alone, copy a recipe, add to it `labels: "
+                         f"[{', '.join(splits)}]`, and name its file in `data mix --recipe` and `train --recipe`.")
         return lines
 
 
@@ -104,14 +105,17 @@ def _source(recording: Recording, folder: Path) -> str:
 
 
 def _check_name(indexes: dict[str, Index], folder: Path) -> None:
-    """Raises CorpusError where sounds of another folder of this name are there: sources are told apart by it."""
+    """Raises CorpusError where sounds of another folder of this name, which is still there, are in the lists.
+
+    Sources are told apart by it. Lists that older versions made do not say which folder it was.
+    """
+    here = folder.resolve()
     for index in indexes.values():
-        for source, row in index.rows.items():
-            other = row.get("folder")
-            if other and source.startswith(f"{folder.resolve().name}/") and Path(other) != folder.resolve() and (
-                    Path(other).is_dir()):
-                raise CorpusError(f"{index.path} holds sounds of another folder called {folder.resolve().name} "
-                                  f"({other}): rename one of the two.")
+        others = {row.get("folder", "") for source, row in index.rows.items() if source.startswith(f"{here.name}/")}
+        for other in sorted(others - {"", str(here)}):
+            if Path(other).is_dir():
+                raise CorpusError(f"{index.path} holds sounds of another folder called {here.name} ({other}): rename "
+                                  "one of the two.")
 
 
 def _forget_others(indexes: dict[str, Index], sources: set[str], folder: Path) -> None:
@@ -133,9 +137,11 @@ def _take(recording: Recording, folder: Path, licence: str, indexes: dict[str, I
             index.add(row, _cut(recording.path, is_noise))
     except (soundfile.LibsndfileError, TypeError) as error:  # a TypeError of files without a header
         reason = getattr(error, "error_string", str(error)).rstrip(".")
-        index.rows.pop(row["source"], None)
-        report.skipped.append(f"{row['source']}: cannot be read "
-                              f"({reason if recording.path.exists() else 'there is no such file'}).")
+        if recording.path.exists():  # else its disk may be away, and what was cut of it is good
+            index.rows.pop(row["source"], None)
+        else:
+            reason = "there is no such file"
+        report.skipped.append(f"{row['source']}: cannot be read ({reason}).")
     except SilentError:
         index.rows.pop(row["source"], None)
         report.skipped.append(f"{row['source']}: nothing sounds in its first {3 * WINDOW_S:.0f} s.")

@@ -48,7 +48,7 @@ class RunRecorder(RunnableNode):
         self._began = time.monotonic()
         self._audio: AudioTopic | None = None
         self._n_quiet: int | None = None  # looks since audio or events came, as event_recorder counts them
-        self._clock_seen: float | None = None  # when a player was last there
+        self._n_gone: int | None = None  # looks since a player was last there
         self.create_timer(LOOK_EVERY_S, self._on_look)
 
     def close(self) -> None:
@@ -86,8 +86,10 @@ class RunRecorder(RunnableNode):
     def _look_for_player(self) -> None:
         """It publishes the clock. Raises ValueError if it has ended without any audio."""
         if self.count_publishers("/clock"):
-            self._clock_seen = time.monotonic()
-        elif self._clock_seen is not None and time.monotonic() - self._clock_seen > self.value("end_after"):
+            self._n_gone = 0
+        elif self._n_gone is not None:
+            self._n_gone += 1
+        if self._n_gone and self._n_gone * LOOK_EVERY_S > self.value("end_after"):
             raise ValueError(f"a bag was played, and no audio came on {self._audio.name}: is its audio in a namespace, "
                              "or the package of its messages not installed here?")
 

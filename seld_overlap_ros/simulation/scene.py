@@ -57,9 +57,11 @@ def load_script(path: Path) -> Script:
         outside = [cue.source for cue in cues if not 0 <= cue.onset_s < script.duration_s - SHORTEST_S]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no script of a scene, such as the shipped scenes/demo.yaml ({error})") from error
-    if not cues or outside:
-        raise ValueError(f"{path}: {', '.join(outside) or 'no sound'} begins between 0 and {SHORTEST_S:g} s before the "
-                         "end of the scene: correct onset_s or duration_s")
+    if not cues:
+        raise ValueError(f"{path} has no cues: say what sounds where and when")
+    if outside:
+        raise ValueError(f"{path}: {', '.join(outside)} must begin at 0 or later, and {SHORTEST_S:g} s or more before "
+                         "the scene ends: correct onset_s or duration_s")
     return script
 
 

@@ -17,12 +17,12 @@ LEAST_OVERLAP = 0.25  # of a frame; that fewer samples are the same may be chanc
 def find_advance(before: np.ndarray, after: np.ndarray) -> int | None:
     """Two frames (n, M) that follow each other -> samples from the start of one to that of the other.
 
-    n if they do not overlap; None if it cannot be told, as in digital silence.
+    n if they do not overlap; None if it cannot be told, as where the first is, or ends in, digital silence.
     """
     n = len(before)
-    if np.ptp(before, axis=0).max() == 0:
+    if n < 2 or np.ptp(before, axis=0).max() == 0:
         return None
-    for advance in range(1, n - int(LEAST_OVERLAP * n) + 1):
+    for advance in range(1, min(n, n - int(LEAST_OVERLAP * n) + 1)):
         if np.array_equal(before[advance:], after[: n - advance]):
             return advance if np.ptp(before[advance:], axis=0).max() else None
     return n
@@ -67,8 +67,8 @@ class OverlappingFrames:
             if follows:
                 self._notices(
                     "frames",
-                    "the frames are digital silence, and how far they overlap is not seen before there is sound: "
-                    "is the microphone muted?",
+                    "the frames are, or end in, digital silence, and how far they overlap is not seen before there is "
+                    "sound: is the microphone muted?",
                 )
             self._start(count, stamp_ns, frame)
             return stamp_ns, frame[:0]

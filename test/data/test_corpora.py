@@ -231,6 +231,14 @@ def test_names(tmp_path):
     assert licence_name("ask me") == "ask me"
 
 
+def test_noise_alone_may_be_imported(tmp_path, write_sound, tone):
+    write_sound(tmp_path / "mine" / "noise" / "a.wav", tone(500))
+    words = ["data", "import", "folder", str(tmp_path / "mine"), "--into", str(tmp_path / "sounds")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0 and "1 recordings of background noise" in result.output
+    assert "labels" not in result.output
+
+
 def test_command(own, tmp_path):
     result = CliRunner().invoke(app, ["data", "import", "folder", str(own), "--into", str(tmp_path / "sounds")])
     assert result.exit_code == 0 and "30 clips of 5 classes" in result.output

@@ -56,3 +56,24 @@ def test_from_a_folder_to_a_model(own, rooms):
     assert {event["label"] for scene in truth for event in scene["events"]} <= set(CLASSES)
     run("train", *recipe, "--mixtures", own / "mixtures", "--system", "cascade", "--out", own / "runs")
     assert load_model(own / "runs" / "cascade.model.safetensors").config.labels == CLASSES
+
+
+def test_what_one_split_lacks_is_said_before_anything_is_stored(own, rooms, write_sound, tone):
+    write_sound(own / "mine" / "siren" / "0.wav", tone(700, 0.6))  # of a single file, to train with
+    run("data", "import", "folder", own / "mine", "--into", own / "sounds")
+    result = CliRunner().invoke(app, ["data", "mix", "--folder", str(own), "--train", "1", "--workers", "0"])
+    assert result.exit_code == 2 and "no val clips of siren: add recordings of them" in " ".join(result.output.split())
+    assert not (own / "mixtures").exists()
+
+
+def test_rooms_without_noise_are_refused_before_they_are_simulated(own, write_sound, tone):
+    write_sound(own / "mine" / "noise" / "0.wav", tone(700, 0.6))
+    run("data", "import", "folder", own / "mine", "--into", own / "sounds")
+    result = CliRunner().invoke(app, ["data", "rooms", "--folder", str(own)])
+    assert result.exit_code == 2 and "there is no background noise to train or to test with" in result.output
+    assert not (own / "rooms").exists()
+
+
+def test_scenes_are_flac(own):
+    result = CliRunner().invoke(app, ["data", "scene", str(own / "mine.yaml"), str(own / "scene.wav")])
+    assert result.exit_code == 2 and "name it .flac" in result.output

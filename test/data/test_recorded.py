@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from seld_overlap_ros.data.corpora import import_corpus
+from seld_overlap_ros.data.layouts import CorpusError
 from seld_overlap_ros.data.recorded import Label, events, read_labels
 from seld_overlap_ros.evaluation.truth import load_truth
 
@@ -48,6 +49,13 @@ def test_scene_and_its_truth(starss, tmp_path):
     assert sorted(report.skipped) == [
         "lost.csv: has no recording (lost.wav).", "unlabelled.flac: has no labels (unlabelled.csv).",
     ]  # fmt: skip
+
+
+def test_labels_of_one_name_in_two_places_are_refused(starss, tmp_path):
+    (starss / "2022").mkdir()
+    (starss / "2022" / "room1.csv").write_text("0,0,0,0,0\n")
+    with pytest.raises(CorpusError, match=r"holds room1.csv twice; import one data set at a time"):
+        import_corpus("dcase", starss, tmp_path / "out")
 
 
 def test_a_source_that_moves_becomes_several_events():

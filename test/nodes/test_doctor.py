@@ -105,12 +105,12 @@ def start(tmp_path):
 
     yield started
     deadline = time.monotonic() + LIMIT_S
-    while not all(process.poll() is not None or heeds_sigterm(process) for process in running):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    for process in running:
-        process.terminate()
     try:
+        while not all(process.poll() is not None or heeds_sigterm(process) for process in running):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        for process in running:
+            process.terminate()
         assert [process.wait(LIMIT_S) for process in running] == [0] * len(running)
     finally:
         for process in running:

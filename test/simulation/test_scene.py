@@ -16,9 +16,9 @@ def test_a_script_is_called_as_its_file(tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "reason"), [
-    ({"cues": [CUE | {"onset_s": 2.0}]}, "a begins between 0 and 0.1 s before the end of the scene"),
-    ({"cues": [CUE | {"onset_s": -0.1}]}, "a begins between 0 and 0.1 s before the end of the scene"),
-    ({"cues": []}, "no sound begins"),
+    ({"cues": [CUE | {"onset_s": 2.0}]}, "a must begin at 0 or later, and 0.1 s or more before the scene ends"),
+    ({"cues": [CUE | {"onset_s": -0.1}]}, "a must begin at 0 or later, and 0.1 s or more before the scene ends"),
+    ({"cues": []}, "mine.yaml has no cues"),
     ({"duration_s": "ten"}, "is no script of a scene"),
     ({"cues": [{"source": "a"}]}, "is no script of a scene"),
 ])

@@ -75,6 +75,11 @@ def test_frames_that_end_in_silence_do_not_show_how_far_they_lie_apart():
     assert find_advance(click[:512], click[160:]) is None
 
 
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_frames_of_next_to_nothing_are_no_error(n):
+    assert find_advance(recording(n), recording(2 * n)[n:]) in (None, n)
+
+
 def test_a_small_overlap_may_be_chance():
     a = recording(64)
     b = np.concatenate([a[-8:], recording(120)[64:]])

@@ -35,12 +35,13 @@ def test_a_short_file_is_long_enough_for_a_window(tmp_path):
     assert sum(map(len, SoundFile(tmp_path / "short.flac").chunks(0.1, tail_s=1.0))) == round(SHORTEST_S * RATE)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no sound at all"])
-def test_what_is_no_sound_file_is_refused_in_a_sentence(tmp_path, content):
-    path = tmp_path / "scene.wav"
+@pytest.mark.parametrize(("name", "content"), [
+    ("scene.wav", None), ("scene.wav", b""), ("scene.wav", b"no sound at all"), ("scene.raw", bytes(1000))])
+def test_what_is_no_sound_file_is_refused_in_a_sentence(tmp_path, name, content):
+    path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(AudioError, match=r"scene.wav cannot be played .*: give a WAV or FLAC file"):
+    with pytest.raises(AudioError, match=rf"{name} cannot be played .*: give a WAV or FLAC file"):
         SoundFile(path)
 
 
