@@ -51,7 +51,7 @@ def graph_claims(graph: dict | None) -> Iterator[Claim]:
     yield Claim(graph["rtf"] < REAL_TIME, f"{how}: real-time factor below {REAL_TIME:g}. {graph['rtf']:.3f}.")
     late_ms, published_ms = (graph["full"][name]["p95"] for name in ("latency_from_the_sample_ms", "latency_ms"))
     yield Claim(late_ms < LATENCY_MS, f"From the last sample to the event below {LATENCY_MS:g} ms (95th percentile). "
-                f"{late_ms:.0f} ms, of which {published_ms:.0f} are from its publication on.")
+                f"{late_ms:.0f} ms; from its publication on, {published_ms:.0f} ms.")
     held = None if graph["minutes"] < LONG_MINUTES and not graph["drops"] else not graph["drops"]
     yield Claim(held, f"No drops in {LONG_MINUTES:g} minutes. {graph['drops']} in {graph['minutes']:g}.")
 
