@@ -168,6 +168,7 @@ def _live(bags: Sequence[object], names: dict[str, str], stage: object, settings
     """
     from seld_overlap_ros.bags.runs import read_run
     from seld_overlap_ros.evaluation.classical import model_of
+    from seld_overlap_ros.evaluation.events import printable
     from seld_overlap_ros.evaluation.live import hear_live, judge
 
     models = {name: title for name, title in names.items() if not model_of(name)}
@@ -176,7 +177,8 @@ def _live(bags: Sequence[object], names: dict[str, str], stage: object, settings
     recorded, told = read_run(run) if run else None, {}
     for name, title in models.items():
         if recorded and recorded.model and _short(recorded.model) != _short(name):
-            raise ValueError(f"{run} is of the model {recorded.model} and not of {name}: name it with --system")
+            raise ValueError(f"{run} is of the model {printable(recorded.model)} and not of {name}: name it with "
+                             "--system")
         pairs = []
         for bag, offline in zip(bags, heard[title], strict=True):
             if not recorded:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -26,8 +27,10 @@ def events(path: Path) -> list[Event]:
 
 def test_the_shipped_demo_hears_its_own_scene_without_torch(tmp_path, without_torch):
     out = tmp_path / "demo"
-    demo = subprocess.run([*COMMAND, "--out", str(out)], capture_output=True, text=True, timeout=250)
+    start = time.monotonic()
+    demo = subprocess.run([*COMMAND, "--out", str(out)], capture_output=True, text=True, timeout=110)
     assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert time.monotonic() - start < 90
     assert "is computed by OpenVINO" in (out / "log" / "full_node.log").read_text()
     truth, heard = events(out / "truth.json"), events(out / "events.json")
     matching = match(truth, heard)

@@ -142,7 +142,7 @@ def test_the_hop_of_the_stages_fits_the_way_through_all_of_them(open_stand, mode
     stand.wait(lambda: out.get_subscription_count() and "until it is known what a window takes" in stand.log)
     for k in range(SOON):
         stand.managed._in_flight.send(k)
-        stand.managed._in_flight._sent[k] -= 10.0  # s that it has been under way, of which half a window's time is far
+        stand.managed._in_flight._sent[k] -= 10.0  # s that it has been under way: no hop is long enough
         out.publish(SoundEventArray(header=convert.to_header(k, "")))
         stand.wait(lambda k=k: k not in stand.managed._in_flight._sent)
     stand.wait(lambda: "hop: auto: a window every 3.072 s, as a window takes 10" in stand.log)
