@@ -70,7 +70,10 @@ def train(
         raise ValueError(f"no system {', '.join(unknown)}; there are {', '.join(SOURCES)}")
     loaded = load_recipe(shipped("training/recipes", recipe))
     stored, val = (MixtureStore.load((mixtures or folder / "mixtures") / split) for split in ("train", "val"))
-    stored = replace(stored, truth=stored.truth[:limit])
+    if not limit and loaded.mixtures > len(stored):
+        raise ValueError(f"{loaded.name} learns from {loaded.mixtures} mixtures, and there are {len(stored)}: make "
+                         "more with `seld-overlap data mix`, or set --limit")
+    stored = replace(stored, truth=stored.truth[: limit or loaded.mixtures or None])
     fresh = None
     if loaded.fresh:
         fresh = replace(load_fresh(folder, "train", len(stored), stored.labels), varied=True)
@@ -181,6 +184,9 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
                                                   "and with a hard direction map.")] = False,
            earlier: Annotated[Optional[Path], typer.Option(
                help="A results.json whose trainings are kept beside those that are evaluated now.")] = None,
+           beside: Annotated[Optional[list[Path]], typer.Option(
+               help="Folder of another training, for comparison with the first `overlap` of --runs; may be "
+                    "repeated.")] = None,
            out: Annotated[Path, typer.Option(help="Folder for results.json, results.md and its pictures.")] = Path(
                "data/table1")) -> None:
     """Evaluate the paper's four systems, and any beside them; started again, it goes on where it was."""
@@ -190,12 +196,12 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
     from seld_overlap_ros.memory import keep_freed_memory
 
     keep_freed_memory()
-    found = find_runs(runs or [], model or [])
+    found, others = find_runs(runs or [], model or []), find_runs(beside, []) if beside else []
     exam = load_exam(mixtures or folder / "mixtures", folder / "rooms" / "test", folder / "sounds", limit)
     if earlier:
         before = read_results(earlier)
         check_same_exam(before, exam)
-    results = evaluate_all(found, exam, folder / "table1" / "outcomes", engine, bar, variants)
+    results = evaluate_all(found, exam, folder / "table1" / "outcomes", engine, bar, variants, others)
     write_results(with_earlier(results, before) if earlier else results, out)
     typer.echo((out / "results.md").read_text(encoding="utf-8"))
 

@@ -17,7 +17,7 @@ def draw_all(results: dict, folder: Path) -> dict[str, str]:
     """Draw every picture into a folder -> file name and what it shows."""
     folder.mkdir(parents=True, exist_ok=True)
     shown = {}
-    for draw in (accuracy, by_sources, confusion_matrix, gains):
+    for draw in (accuracy, by_sources, confusion_matrix, gains, *([mixtures] if curves(results) else [])):
         name = f"{draw.__name__}.png"
         shown[name] = _picture(draw, results, folder / name)
     return shown
@@ -105,6 +105,41 @@ def gains(results: dict) -> Figure:
     axis.set_ylim(bottom=0)
     _finish(axis, "share of the sources [%]")
     return figure
+
+
+def mixtures(results: dict) -> Figure:
+    """Accuracy in the test against the number of mixtures that were learnt from, 95 % intervals over recordings."""
+    figure = Figure(figsize=(5.5, 3.4))
+    axis = figure.subplots()
+    for i, (name, points) in enumerate(curves(results).items()):
+        colour = COLOURS[i % len(COLOURS)]
+        axis.plot(list(points), [100 * one["accuracy_test"] for one in points.values()], "o-", color=colour, label=name)
+        _intervals(axis, points, [one["ci95_recordings"] for one in points.values()], colour)
+    axis.set_xscale("log")
+    sizes = sorted({n for points in curves(results).values() for n in points})
+    axis.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axis.minorticks_off()
+    axis.set_xlabel("mixtures")
+    axis.set_ylim(bottom=0)
+    _finish(axis, "accuracy, one source a mixture [%]")
+    return figure
+
+
+def curves(results: dict) -> dict[str, dict[int, dict]]:
+    """Figures of each system by the number of mixtures it learnt from, where there is more than one such number."""
+    compared = results.get("comparisons", [])
+    if not compared:
+        return {}
+    against = compared[-1]["against"]
+    reference = next(seed["systems"] for seed in results["seeds"] if seed["run"] == against)
+    found = {}
+    for name in dict.fromkeys([*reference, *(one["system"] for one in compared)]):
+        own = [one for one in compared if (one["system"], one["against"]) == (name, against)]
+        own.append(reference.get(name, {}))  # which counts, where another has as many
+        points = {one["mixtures"]: one for one in own if one.get("mixtures")}
+        if len(points) > 1:
+            found[name] = dict(sorted(points.items()))
+    return found
 
 
 def _intervals(axis: Axes, x: Iterable[float], limits: Sequence[Sequence[float]], colour: str) -> None:

@@ -164,6 +164,7 @@ def page_text(results: dict, pictures: dict[str, str], why: str) -> str:
         "p: McNemar's exact test on the same test mixtures; over recordings, a t test that takes them for what is "
         "independent.", "",
         *_variant_lines(results),
+        *_comparison_lines(results, pictures),
         "## Directions, separation, events", "", *metric_table(results), "",
         "SI-SDR improvement over the sources that were found. CAPI-SDRi as in DCASE 2026, task 4; ER, F, LE and LR as "
         "in DCASE 2022 (20 degrees, segments of 1 s, mean over classes).", "",
@@ -212,6 +213,28 @@ def _variant_lines(results: dict) -> list[str]:
             "p, over recordings", "given direction", "SI-SDRi")
     return ["## What the parts of `overlap` are worth", "", *table(head, rows), "",
             "Its own weights without one of its parts, nothing trained for it.", ""] if rows else []
+
+
+def _comparison_lines(results: dict, pictures: dict[str, str]) -> list[str]:
+    compared = results.get("comparisons", [])
+    if not compared:
+        return []
+    references = {one["against"] for one in compared}
+    first = [{"run": seed["run"], "system": name, **seed["systems"][name]} for seed in results["seeds"]
+             for name in ("overlap", "cascade") if seed["run"] in references and name in seed["systems"]]
+    rows = [(one["run"], f"`{one['system']}`", one["mixtures"], number(one["core_hours"]), f"{one['n_per_1000']:.0f}",
+             percent(one["accuracy_test"]), _interval(one["ci95_recordings"]),
+             *((_points(one["gain"]), one["against"], _p(one["p"]), _p(one["p_recordings"])) if "gain" in one
+               else [""] * 4),
+             percent(one["given_direction"]), percent(one["ceiling"]), number(one["si_sdri"], " dB"))
+            for one in [*first, *compared]]
+    head = ("training", "system", "mixtures", "core hours", "n/1000", "accuracy", "95 %, over recordings",
+            "against `overlap`", "of", "p", "p, over recordings", "given direction", "ceiling", "SI-SDRi")
+    picture = "mixtures.png"
+    shown = [f"![{pictures[picture]}](results/{picture})", ""] if picture in pictures else []
+    return ["## Trained otherwise", "", *table(head, rows), "",
+            "The recipes in `seld_overlap_ros/training/recipes/` say what differs. `one_sss` is `overlap` with one SSS "
+            "and no gate; `scratch` is `overlap` whose networks start together from nothing.", "", *shown]
 
 
 def metric_table(results: dict) -> list[str]:

@@ -41,6 +41,9 @@ SUFFIX = ".model.safetensors"
 GAIN_EDGES = np.arange(-20, 41, 2)  # of the distribution of SI-SDR improvements [dB]
 OF_ONE_SEED = ("recall", "confusions", "sha256", "engine")
 PAIRS = (("overlap", "ssl_sss"), ("overlap", "sss_ssc"))  # compared beside every system against cascade
+ASIDE = ("one_sss", "scratch")  # systems that are there for comparison
+COMPARED = ("n_per_1000", "accuracy_test", "ci95", "ci95_recordings", "given_direction", "ceiling", "direction_f1",
+            "si_sdri", "si_sdri_two_sources", "parameters", "mixtures", "core_hours", "sha256", "engine")
 
 
 @dataclass(frozen=True)
@@ -146,11 +149,14 @@ def grade(title: str, path: Path, exam: Exam, saved: Path, engine: str, bar: Cal
 
 
 def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Callable[[str], Track],
-           variants: bool = False) -> dict:
+           variants: bool = False, beside: Sequence[Run] = ()) -> dict:
     """The whole of `results.json`: plain values. `engine`: one of models.engine.ENGINES.
 
-    `variants`: of each run's `overlap` those of variants.py too.
+    `variants`: of each run's `overlap` those of variants.py too. `beside`: trainings for comparison with the first
+    `overlap` of `runs`, which count in no mean. Raises ValueError where there is none to compare them with.
     """
+    if beside and not any("overlap" in run.models for run in runs):
+        raise ValueError("there is no overlap to compare with: name its training with --runs")
     graded = [{name: grade(f"{run.name} {name}", path, exam, saved, engine, bar) for name, path in run.models.items()}
               for run in runs]
     changed = [{name: grade(f"{run.name} overlap", run.models["overlap"], exam, saved, engine, bar, name)
@@ -158,6 +164,8 @@ def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Calla
     # rounded as they are written, so that means are the same whether a seed is of now or of an earlier file
     sources = exam.sources()
     seeds = plain([seed_results(run.name, *both, sources) for run, *both in zip(runs, graded, changed, strict=True)])
+    others = {run.name: {name: grade(f"{run.name} {name}", path, exam, saved, engine, bar)
+                         for name, path in run.models.items()} for run in beside}
     return plain({
         "version": __version__,
         "mixtures": about(exam),
@@ -166,7 +174,30 @@ def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Calla
         "paired": paired_by_seed(seeds),
         "seeds": seeds,
         "best": best_results(seeds, graded),
+        "comparisons": comparisons(runs, graded, others, sources),
     })
+
+
+def comparisons(runs: Sequence[Run], graded: Sequence[Mapping[str, Grade]], others: Mapping[str, Mapping[str, Grade]],
+                sources: Sources) -> list[dict]:
+    """Of each run the systems for comparison, against its `overlap`; of other trainings all, against the first one."""
+    overlaps = {run.name: one["overlap"] for run, one in zip(runs, graded, strict=True) if "overlap" in one}
+    asked = [(run.name, run.name, name, one[name]) for run, one in zip(runs, graded, strict=True) for name in ASIDE
+             if run.name in overlaps and name in one]
+    asked += [(next(iter(overlaps)), run, name, one)
+              for run, systems in others.items() for name, one in systems.items()]
+    found = []
+    for against, run, name, one in asked:
+        overlap, all_figures = overlaps[against], figures(one, sources)
+        chosen = drawn(overlap.test)
+        found.append({"run": run, "system": name, "against": against} | {key: all_figures[key] for key in COMPARED}
+                     | paired(one.test.named[chosen], overlap.test.named[chosen], sources.recording[chosen]))
+    return found
+
+
+def paired(first: np.ndarray, second: np.ndarray, recordings: np.ndarray) -> dict:
+    """McNemar's test of two systems' answers, and the p that knows which answers are of one recording."""
+    return asdict(compare(first, second)) | {"p_recordings": p_over(first, second, recordings)}
 
 
 def about(exam: Exam) -> dict:
@@ -204,8 +235,9 @@ def with_earlier(results: dict, earlier: dict) -> dict:
     if best is None:
         raise ValueError(f"what the best system says is not known: evaluate {max(every)[1]} again too, with --runs")
     index = [seed["run"] for seed in seeds].index(best["run"])
+    compared = {(one["run"], one["system"]): one for file in (earlier, results) for one in file.get("comparisons", [])}
     return plain({**results, "systems": over_seeds(seeds), "paired": paired_by_seed(seeds), "seeds": seeds,
-                  "best": {**best, "index": index}})
+                  "best": {**best, "index": index}, "comparisons": list(compared.values())})
 
 
 def _kept(earlier: dict, now: dict | None) -> bool:
@@ -251,16 +283,13 @@ def seed_results(run: str, grades: Mapping[str, Grade], changed: Mapping[str, Gr
     recordings = sources.recording[chosen]
     hits = {name: one.test.named[chosen] for name, one in grades.items()}
 
-    def against(first: np.ndarray, second: np.ndarray) -> dict:
-        return asdict(compare(first, second)) | {"p_recordings": p_over(first, second, recordings)}
-
     pairs = [(name, "cascade") for name in grades if name != "cascade"] + list(PAIRS)
     return {
         "run": run,
         "seed": next(iter(grades.values())).record.get("seed"),
         "systems": {name: figures(grades[name], sources) for name in sorted(grades, key=_in_order)},
-        "paired": {f"{a}_vs_{b}": against(hits[a], hits[b]) for a, b in pairs if a in hits and b in hits},
-        "variants": {name: figures(one, sources) | against(one.test.named[chosen], hits["overlap"])
+        "paired": {f"{a}_vs_{b}": paired(hits[a], hits[b], recordings) for a, b in pairs if a in hits and b in hits},
+        "variants": {name: figures(one, sources) | paired(one.test.named[chosen], hits["overlap"], recordings)
                      for name, one in changed.items()},
     }
 
@@ -282,6 +311,7 @@ def figures(one: Grade, sources: Sources) -> dict:
         "si_sdri": test["all_sources"]["si_sdri"],
         "si_sdri_two_sources": test["by_sources"].get("2", {}).get("si_sdri"),
         "parameters": one.parameters,
+        "mixtures": one.record.get("mixtures"),
         "core_hours": core_hours(one.record),
         "sha256": one.sha256,
         "engine": one.engine,

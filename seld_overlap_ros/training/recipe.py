@@ -40,6 +40,7 @@ class Recipe:
     mel_bands: int = 0  # that SSC sees the spectrum in; 0: the paper's SSC
     steered: bool = False  # SSS sees how each bin sounds from the asked direction on; false: the paper's map
     labels: tuple[str, ...] = ()  # classes to mix; without them, all that there are
+    mixtures: int = 0  # the first so many stored ones are learnt from; 0: all
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from seld_overlap_ros.cli import app
 from seld_overlap_ros.config import SYSTEMS
 from seld_overlap_ros.evaluation import table1 as module
+from seld_overlap_ros.evaluation.plots import curves
 from seld_overlap_ros.evaluation.results_page import BEGIN, END, claims, write_page, write_results
 from seld_overlap_ros.evaluation.table1 import (
     Exam,
@@ -30,8 +31,9 @@ from seld_overlap_ros.evaluation.variants import VARIANTS
 from seld_overlap_ros.models.checkpoint import CheckpointError, shipped_models
 from seld_overlap_ros.models.system import System, save_model
 
-RECORD = {"recipe": {"name": "tiny"}, "seed": 7, "stages": {stage: {"minutes": 30.0, "cores": 2} for stage in (
-    "ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap")}}
+STAGES = ("ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap")
+RECORD = {"recipe": {"name": "tiny"}, "seed": 7, "mixtures": 6,
+          "stages": {stage: {"minutes": 30.0, "cores": 2} for stage in STAGES}}
 SOURCES = [{0: "a"}, {1: "b", 3: "c"}, {2: "a", 4: "b", 7: "c"}]
 
 
@@ -282,6 +284,63 @@ def test_trainings_of_an_earlier_table_are_kept_beside_new_ones(data, results, t
         assert done.exit_code == 0, done.output
     both = json.loads((outs[1] / "results.json").read_text())
     assert both == results
+
+
+@pytest.fixture(scope="module")
+def others(data) -> Path:
+    """Folder of a training from fewer mixtures."""
+    record = RECORD | {"recipe": {"name": "small"}, "seed": 1, "mixtures": 3}
+    for system in ("overlap", "cascade"):
+        torch.manual_seed(5)
+        save_model(data / "small" / f"{system}.model.safetensors", System(replace(CONFIG, system=system)), record)
+    save_model(data / "small" / "scratch.model.safetensors", System(CONFIG), record)
+    return data / "small"
+
+
+def test_trainings_beside_are_compared_with_overlap_and_count_in_no_mean(data, others, results, tmp_path):
+    asked = [*command(data), "--runs", str(data / "tiny" / "1"), "--beside", str(others), "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["systems"]["overlap"]["seeds"] == 1
+    assert [(one["run"], one["system"]) for one in found["comparisons"]] == [
+        ("tiny/1", "one_sss"), ("small/1", "cascade"), ("small/1", "overlap"), ("small/1", "scratch")]
+    reference = found["seeds"][0]["systems"]["overlap"]["accuracy_test"]
+    for one in found["comparisons"]:
+        assert one["against"] == "tiny/1"
+        assert one["gain"] == pytest.approx(one["accuracy_test"] - reference, abs=1e-4)
+    page = (tmp_path / "results.md").read_text()
+    assert all(f"| {one['run']} | `{one['system']}` | {one['mixtures']} |" in page for one in found["comparisons"])
+    with Image.open(tmp_path / "results" / "mixtures.png") as picture:
+        assert min(picture.size) > 200
+
+
+def test_comparisons_of_an_earlier_table_are_kept(data, others, tmp_path):
+    first = [*command(data), "--runs", str(data / "tiny" / "1"), "--beside", str(others), "--out", str(tmp_path / "1")]
+    then = [*command(data), "--runs", str(data / "tiny" / "1"), "--earlier", str(tmp_path / "1" / "results.json"),
+            "--out", str(tmp_path / "2")]
+    assert [CliRunner().invoke(app, asked).exit_code for asked in (first, then)] == [0, 0]
+    one, two = (json.loads((tmp_path / name / "results.json").read_text()) for name in "12")
+    assert one["comparisons"] == two["comparisons"]
+
+
+def test_without_an_overlap_there_is_nothing_to_compare_with(data, others, tmp_path):
+    alone = data / "tiny" / "1" / "cascade.model.safetensors"
+    done = CliRunner().invoke(app, [*command(data), "--model", str(alone), "--beside", str(others), "--out",
+                                    str(tmp_path)])
+    assert done.exit_code == 2 and "no overlap to compare with" in done.output
+
+
+def test_accuracy_by_mixtures_is_of_trainings_that_differ_in_them():
+    def one(system, mixtures, accuracy):
+        return {"run": "r", "system": system, "against": "main", "mixtures": mixtures, "accuracy_test": accuracy}
+
+    seeds = [{"run": "main", "systems": {"overlap": one("overlap", 100, 0.5), "cascade": one("cascade", 100, 0.3)}}]
+    compared = [one("overlap", 10, 0.4), one("scratch", 10, 0.1), one("scratch", 100, 0.2), one("cascade", 100, 0.4)]
+    found = curves({"seeds": seeds, "comparisons": compared})
+    shares = {name: {n: point["accuracy_test"] for n, point in points.items()} for name, points in found.items()}
+    assert shares == {"overlap": {10: 0.4, 100: 0.5}, "scratch": {10: 0.1, 100: 0.2}}
+    assert curves({"seeds": seeds}) == {}
 
 
 def test_an_earlier_table_of_other_mixtures_is_refused_before_anything_is_evaluated(data, results, tmp_path):

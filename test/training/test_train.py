@@ -1,6 +1,7 @@
 """Training: every stage runs and hands its weights on, and a run that was cut off ends as an unbroken one does."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,9 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from torch.utils.data import default_collate
+from typer.testing import CliRunner
 
+from seld_overlap_ros.cli import app
 from seld_overlap_ros.config import FrontEnd, MicrophoneArray, SystemConfig, uniform_azimuths
 from seld_overlap_ros.dsp.features import analyse
 from seld_overlap_ros.evaluation.table1 import core_hours
@@ -170,6 +173,19 @@ def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path):
     assert len(whole) == 6 and cut == pytest.approx(whole, abs=1e-6)
     one, other = (load_file(stage_file(tmp_path / name, "scratch")) for name in ("whole", "cut"))
     assert all(torch.equal(one[name], value) for name, value in other.items())
+
+
+def test_a_recipe_says_from_how_many_mixtures_it_learns(stores, tmp_path):
+    recipe = {"width": 1 / 32, "separation_weight": 1.0, "localization_weight": 0.3, "empty_query": 0.2,
+              "stages": {"ssl": {"epochs": 1, "learning_rate": 0.002, "batch": 2}}}  # fmt: skip
+    for n in (4, 7):
+        (tmp_path / f"of_{n}.yaml").write_text(yaml.safe_dump({**recipe, "mixtures": n}))
+    learnt, refused = (CliRunner().invoke(app, [
+        "train", "--recipe", str(tmp_path / f"of_{n}.yaml"), "--mixtures", str(stores), "--system", "cascade",
+        "--out", str(tmp_path / str(n))]) for n in (4, 7))  # fmt: skip
+    assert json.loads((tmp_path / "4" / "run.json").read_text())["mixtures"] == 4
+    assert "says nothing of the stages" in learnt.output
+    assert refused.exit_code == 2 and "learns from 7 mixtures, and there are 6" in refused.output
 
 
 def test_two_processes_train_one_model(command, tmp_path):
