@@ -37,11 +37,11 @@ from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.demo import private_network
 from seld_overlap_ros.messages import to_seconds
 from seld_overlap_ros.nodes.audio_messages import kind_to_send, message_type
-from seld_overlap_ros.streaming.sources import find_scene
+from seld_overlap_ros.streaming.sources import TAIL_S, find_scene
 from seld_overlap_ros.up import fast_dds
 
 UP = "from seld_overlap_ros.cli import app; app()"
-PLAYER, TAIL_S = "scene_player", 1.0  # of silence, which the player adds
+PLAYER = "scene_player"
 FADE_S = 0.05  # from the end of the scene to its beginning
 START_S, SAMPLE_S, SETTLE_S, LAST_S = 120.0, 5.0, 15.0, 6.0
 LISTENERS = 2  # to the audio: the graph, and this

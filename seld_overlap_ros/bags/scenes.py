@@ -16,13 +16,11 @@ from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.evaluation.recording import Track
 from seld_overlap_ros.evaluation.truth import load_truth, stem_file
 from seld_overlap_ros.streaming.pcm import AudioFormat
-from seld_overlap_ros.streaming.sources import SoundFile
+from seld_overlap_ros.streaming.sources import CHUNK_S, TAIL_S, SoundFile
 
 if TYPE_CHECKING:
     from seld_overlap_ros.simulation.store import MixtureStore
 
-CHUNK_S = 0.1  # of one message, as scene_player sends them
-TAIL_S = 1.0  # of silence at the end, as scene_player adds it: a hop that is not longer has a window with the end
 LOSSLESS = {"PCM_16": "S16LE", "PCM_24": "S24LE"}  # soundfile's subtype -> sample format; of all others F32LE
 
 

@@ -21,12 +21,13 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from seld_overlap_ros.bags.definitions import INFO_TYPE, STEMS_TYPE, TRUTH_TYPE, type_store
-from seld_overlap_ros.bags.scenes import CHUNK_S, BagScene
+from seld_overlap_ros.bags.scenes import BagScene
 from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.evaluation.recording import Track
 from seld_overlap_ros.graphs import FRAME_ID
 from seld_overlap_ros.messages import SECOND
 from seld_overlap_ros.streaming.pcm import encode
+from seld_overlap_ros.streaming.sources import CHUNK_S
 
 STORAGES = ("mcap", "sqlite3")
 VERSION = 8  # of the metadata: the latest that Humble reads; what came later reads it too

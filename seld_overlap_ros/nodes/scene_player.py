@@ -14,13 +14,13 @@ from seld_overlap_ros.graphs import SCENE_PLAYER
 from seld_overlap_ros.nodes.audio_messages import WRITERS, kind_to_send, message_type, to_audio_info
 from seld_overlap_ros.nodes.running import RunnableNode, run
 from seld_overlap_ros.streaming.notices import Notices
-from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat
-from seld_overlap_ros.streaming.sources import FilePlayer, Microphone, SoundFile, find_scene
+from seld_overlap_ros.streaming.pcm import SECOND, AudioError, AudioFormat
+from seld_overlap_ros.streaming.sources import TAIL_S, FilePlayer, Microphone, SoundFile, find_scene
 
 LISTENER_WAIT_S = 180.0  # a node that loads a network on a small machine needs a while
 SETTLE_S = 1.5  # from the first sign of a listener until it surely hears, and from the last chunk to the end
 INFO_EVERY_S = 1.0
-TAIL_S = 1.0  # of silence, so that a listener whose hop is not longer has a window with the end of the file
+AHEAD = 0.1  # of a tick, which is more than ticks are uneven
 AUDIO_QOS = QoSProfile(depth=100)
 INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -62,7 +62,7 @@ class ScenePlayer(RunnableNode):
         return Microphone(device, self.value("channels"), self.value("sample_rate"), chunk_s, notices)
 
     def _tick_s(self) -> float:
-        """Twice a chunk, for no chunk to be late by more than half its length; within what timers are good at."""
+        """Twice a chunk, for a chunk that misses its tick not to be late by a whole one; what timers are good at."""
         return max(0.002, self.value("chunk") / self.value("rate") / 2)
 
     def _play(self) -> Iterator[None]:
@@ -73,7 +73,9 @@ class ScenePlayer(RunnableNode):
                                       f"after {LISTENER_WAIT_S:g} s: playing all the same")
         yield from self._wait(lambda: False, SETTLE_S)
         self.get_logger().info(f"playing {self.value('file') or self.value('device')} to {self._audio.topic_name}")
-        self._source.start(self.get_clock().now().nanoseconds)
+        # A little before a tick of the timer, so that a chunk is due just before one comes, and not just after it.
+        ahead_s = (1 + AHEAD) * self._tick_s() - self._timer.time_until_next_call() / SECOND
+        self._source.start(self.get_clock().now().nanoseconds - round(ahead_s * SECOND), ahead_s)
         while not self._source.finished:
             for stamp_ns, samples in self._source.due():
                 self._audio.publish(self._message(stamp_ns, samples))

@@ -25,12 +25,12 @@ from seld_overlap_ros.models.system import load_model
 from seld_overlap_ros.speed.crnn import by_openvino, by_torch, crnn_features
 from seld_overlap_ros.speed.steady import RATE, four_microphones, scene_samples, scene_windows, threshold_for
 from seld_overlap_ros.streaming.notices import Notices
+from seld_overlap_ros.streaming.sources import CHUNK_S
 from seld_overlap_ros.streaming.stream import SECOND, AudioStream
 from seld_overlap_ros.streaming.streams import Streams
 from seld_overlap_ros.streaming.tracks import Tracks
 
 SHIPPED = "shipped"  # name of the model that stands for what is shipped
-CHUNK_S = 0.1  # as scene_player sends it
 PRECISIONS = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 

@@ -18,6 +18,8 @@ import soundfile
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import SECOND, AudioError
 
+CHUNK_S = 0.1  # of one message, as scene_player sends them unless told otherwise
+TAIL_S = 1.0  # of silence after a file: a listener whose hop is not longer has a window with its end
 # A listener with the default window of 4.112 s and a hop of up to a second has heard all of a file this long.
 SHORTEST_S = 5.2
 
@@ -89,9 +91,9 @@ class FilePlayer:
         """Whether all was played."""
         return self._next is None
 
-    def start(self, stamp_ns: int) -> None:
-        """Begin now, with this stamp for the first sample."""
-        self._start_ns, self._started = stamp_ns, self._clock()
+    def start(self, stamp_ns: int, for_s: float = 0.0) -> None:
+        """Begin, with this stamp for the first sample, which has sounded for so long by now."""
+        self._start_ns, self._started = stamp_ns, self._clock() - for_s
 
     def due(self) -> Iterator[tuple[int, np.ndarray]]:
         """The chunks that have become due since the last call."""
@@ -133,8 +135,8 @@ class Microphone:
         except (self._error, ValueError) as error:
             raise self._cannot(error) from error
 
-    def start(self, stamp_ns: int) -> None:
-        """Begin now. The stamps are the capture times; stamp_ns is for players of files."""
+    def start(self, *_: float) -> None:
+        """Begin now. The stamps are the capture times; those that players of files are given mean nothing here."""
         try:
             self._stream.start()
         except self._error as error:

@@ -1,6 +1,7 @@
 """The scene player over DDS: a file arrives whole, described and stamped, and then the player ends."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -24,17 +25,21 @@ class Listener:
     """A node in a context and a thread of its own that keeps what is played."""
 
     def __init__(self, reliability):
-        self.chunks, self.infos = [], []
+        self.chunks, self.arrivals, self.infos = [], [], []
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node("listener", context=self._context)
         qos = QoSProfile(depth=1000, reliability=reliability)
-        self._node.create_subscription(AudioDataStamped, "audio_stamped", self.chunks.append, qos)
+        self._node.create_subscription(AudioDataStamped, "audio_stamped", self._keep, qos)
         self._node.create_subscription(AudioInfo, "audio_info", self.infos.append, 10)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
+
+    def _keep(self, chunk):
+        self.chunks.append(chunk)
+        self.arrivals.append(time.time_ns())
 
     def _spin(self):
         try:
@@ -94,6 +99,14 @@ def test_a_file_arrives_whole_and_the_player_ends(listen, scene, sample_format, 
     starts = np.concatenate([[0], np.cumsum([len(chunk) for chunk in chunks])[:-1]])
     np.testing.assert_array_equal(stamps - stamps[0], starts * SECOND // RATE)
     assert {message.header.frame_id for message in listener.chunks} == {"head"}
+
+
+def test_a_chunk_is_sent_as_soon_as_it_has_sounded(listen, scene):
+    listener = listen()
+    assert play(file=scene[0], chunk=0.5) == 0
+    late = [arrived_ns - convert.to_ns(chunk.header.stamp) - SECOND // 2
+            for arrived_ns, chunk in zip(listener.arrivals, listener.chunks, strict=True)]
+    assert 0 <= np.median(late) < 0.1 * SECOND  # a tick is 0.25 s, of which the chunk is ahead by a tenth
 
 
 def test_it_waits_for_all_listeners_that_it_is_told_of(listen, scene):

@@ -61,6 +61,16 @@ def test_chunks_are_due_when_they_have_sounded_and_stamped_by_their_samples(scen
     assert player.finished
 
 
+def test_what_has_sounded_for_a_while_is_due_earlier(scene):
+    now = [50.0]
+    player = FilePlayer(SoundFile(scene[0]), 0.1, 1.0, clock=lambda: now[0])
+    player.start(7 * SECOND, 0.03)
+    now[0] += 0.069
+    assert not list(player.due())
+    now[0] += 0.002
+    assert [stamp_ns for stamp_ns, _ in player.due()] == [7 * SECOND]
+
+
 def test_no_microphone_is_said_in_a_sentence(notices, monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)  # as if it were not installed
     with pytest.raises(AudioError, match="pip install sounddevice"):
