@@ -16,7 +16,9 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 
 from seld_overlap_ros.graphs import REFUSED, Process
 
@@ -24,6 +26,7 @@ END_S = 10.0  # for the processes to end when asked to; then they are killed
 MOST_CRASHES, WITHIN_S = 10, 180.0  # of one process; with more, starting it again is of no use
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
+SHARED, SHARED_MB = "/dev/shm", 160  # of nine processes, 17.6 MB each: fastdds.xml
 
 
 class Ends:
@@ -50,12 +53,29 @@ class Ends:
         return "again", f"{name} ended with {cause(code)} and is started again"
 
 
-def fast_dds(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What to add to the environment for large messages to go fast; {} if its user has set Fast DDS up."""
+def fast_dds(environ: Mapping[str, str] = os.environ, shared: str = SHARED) -> dict[str, str]:
+    """What to add to the environment for large messages to go fast; {} if its user has set Fast DDS up.
+
+    Also where there is less shared memory than a graph takes, which nodes do not start without; it is said, once.
+    """
     if environ.keys() & PROFILES:
+        return {}
+    if Path(shared).is_dir() and (free_mb := _free_mb(shared)) < SHARED_MB:
+        _say(f"{shared} has {free_mb:.0f} MB free, and large messages take {SHARED_MB}: they go another way, more "
+             "slowly; give a container more with --shm-size=256m, or clear what dead nodes left: fastdds shm clean")
         return {}
     name = PROFILES[1] if environ.get("ROS_DISTRO") == "jazzy" else PROFILES[0]  # newer ones warn of the old name
     return {name: str(resources.files("seld_overlap_ros") / "fastdds.xml")}
+
+
+def _free_mb(folder: str) -> float:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize / 1e6
+
+
+@lru_cache
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def discovery(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

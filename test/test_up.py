@@ -97,6 +97,13 @@ def test_fast_dds_is_told_of_large_messages_unless_its_user_has_done_so():
     assert fast_dds({"FASTRTPS_DEFAULT_PROFILES_FILE": "mine.xml"}) == {}
 
 
+def test_where_shared_memory_is_small_fast_dds_is_left_alone_and_that_is_said(monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr("seld_overlap_ros.up._free_mb", lambda _: 64.0)  # as in a container
+    assert fast_dds({}, str(tmp_path)) == fast_dds({}, str(tmp_path)) == {}
+    [said] = capfd.readouterr().err.splitlines()
+    assert "has 64 MB free" in said and "--shm-size" in said
+
+
 def test_nodes_meet_those_of_this_host_alone_unless_their_user_has_said_otherwise(monkeypatch):
     show = {"a": python("import os; print(os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE'))")}
 

@@ -33,8 +33,8 @@ GRAPHS = ("full", "stages")
 HOP_S, SOURCES = 0.256, 3
 
 
-def measure_all(effort: measure.Effort, minutes: float, folder: Path, say=print) -> dict:
-    """Everything, as it goes into bench.json; `say` is told what comes next."""
+def measure_all(effort: measure.Effort, folder: Path, say=print) -> dict:
+    """Everything but the graphs, as it goes into bench.json; `say` is told what comes next."""
     about = machine()
     results = {"machine": about, "warnings": load_warnings(about)}
     if effort is measure.QUICK:
@@ -51,8 +51,6 @@ def measure_all(effort: measure.Effort, minutes: float, folder: Path, say=print)
                 results[section.__name__] = found
     say("training and generation")
     results |= making.measure(effort, folder)
-    if minutes:
-        results["graph"] = graphs(minutes, folder, say)
     return results
 
 
@@ -95,6 +93,11 @@ def in_ms(late: dict[str, float]) -> dict[str, int]:
     return {name: round(1e3 * late[key]) for name, key in (("median", "median"), ("p95", "95 %"), ("most", "most"))}
 
 
+def save(results: dict, out: Path) -> None:
+    """Write bench.json."""
+    (out / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
 def main(quick: bool = False, minutes: float = 1.0, out: Path = Path("build/bench"),
          from_json: Optional[Path] = None) -> None:
     """Measure, and leave bench.json and a page about it in a folder."""
@@ -106,8 +109,11 @@ def main(quick: bool = False, minutes: float = 1.0, out: Path = Path("build/benc
         if minutes and not find_spec("rclpy"):
             sys.exit("no rclpy for this Python: run `make setup` and `source env.sh`, or add --minutes 0 for no graphs")
         with tempfile.TemporaryDirectory() as folder:
-            results = measure_all(measure.QUICK if quick else measure.Effort(), minutes, Path(folder), console.print)
-        (out / "bench.json").write_text(json.dumps(results, indent=1) + "\n")
+            results = measure_all(measure.QUICK if quick else measure.Effort(), Path(folder), console.print)
+            save(results, out)  # what is measured stays, should a graph fail
+            if minutes:
+                results["graph"] = graphs(minutes, Path(folder), console.print)
+                save(results, out)
     write_page(results, out)
     for sentence in results["warnings"]:
         console.print(sentence, style="yellow")

@@ -58,7 +58,7 @@ class Heard:
     arrivals: list[tuple[float, float]] = field(default_factory=list)  # stamp of a window, when its events came
     audio: list[tuple[float, float]] = field(default_factory=list)  # stamp of a chunk of audio, when it was published
     chunks: list[tuple[int, int]] = field(default_factory=list)  # id and sequence
-    factors: dict[str, str] = field(default_factory=dict)  # name of a line of /diagnostics -> its real-time factor
+    factors: dict[str, str] = field(default_factory=dict)  # line of /diagnostics -> its highest real-time factor
     usage: list[tuple[float, str, int, float, float]] = field(default_factory=list)  # when, node, pid, MB, CPU [s]
     kills: list[tuple[float, str, dict[str, int]]] = field(default_factory=list)  # when, node, pids of all before
     window_s: float = 0.0
@@ -121,8 +121,10 @@ def listen(node: rclpy.node.Node, heard: Heard) -> None:
         heard.audio.append((to_seconds(message.header.stamp), info["source_timestamp"] / 1e9))
 
     def on_diagnostics(message: DiagnosticArray) -> None:
-        heard.factors.update({status.name: value.value for status in message.status for value in status.values
-                              if value.key == "real-time factor"})
+        for status in message.status:
+            for value in status.values:
+                if value.key == "real-time factor" and value.value != "unknown":
+                    heard.factors[status.name] = max(value.value, heard.factors.get(status.name, ""), key=_number)
 
     qos, sent = QoSProfile(depth=50), kind_to_send()
     node.create_subscription(message_type(sent), sent.topic, on_audio, qos)
@@ -130,6 +132,10 @@ def listen(node: rclpy.node.Node, heard: Heard) -> None:
     node.create_subscription(SeparatedSource, "separated",
                              lambda message: heard.chunks.append((message.event.id, message.sequence)), qos)
     node.create_subscription(DiagnosticArray, "/diagnostics", on_diagnostics, qos)
+
+
+def _number(factor: str) -> float:
+    return float(factor or 0)
 
 
 def usage_of(pid: int) -> tuple[float, float]:

@@ -65,7 +65,7 @@ def find_model(name_or_path: str | Path) -> Path:
 
     Raises CheckpointError if there is neither, or if shipped weights are not those that were shipped.
     """
-    path = Path(name_or_path)
+    path = Path(name_or_path).expanduser()
     if _is_file(path):
         return path
     if str(name_or_path) in shipped_models():

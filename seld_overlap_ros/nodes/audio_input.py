@@ -133,7 +133,8 @@ class AudioInput:
         self._first_audio: float | None = None
         AudioFormat(*self._told())  # refuses now what no audio could be taken for
         self.topic = AudioTopic(node, node.value("audio_type"), self._on_audio)
-        self._info_in = None
+        self._info_in, self._info = None, None
+        self._kind = self.topic.kind  # of the latest message
         if find_message("audio_common_msgs", "AudioDataStamped"):  # the package whose AudioInfo is meant
             info_type = find_message("audio_common_msgs", "AudioInfo")
             self._info_in = node.create_subscription(info_type, "audio_info", self._on_info, INFO_QOS)
@@ -153,13 +154,19 @@ class AudioInput:
             self._node.destroy_subscription(self._info_in)
 
     def _on_info(self, message: Any) -> None:
+        self._info = from_audio_info(message)
         if self.topic.kind.info:
-            self._take(self.intake.describe(from_audio_info(message)))
+            self._take(self.intake.describe(self._info))
 
     def _on_audio(self, kind: AudioKind, message: Any) -> None:
         self._last_audio = time.monotonic()
-        if self._first_audio is None:
+        if self._first_audio is None or kind is not self._kind:
             self._first_audio = self._last_audio
+        if kind is not self._kind:
+            self._kind = kind
+            self.intake.forget_format()  # which was that of another source
+            if kind.info and self._info:
+                self.intake.describe(self._info)
         try:
             chunk = kind.read(message, self._told())
         except AudioError as error:
@@ -183,7 +190,7 @@ class AudioInput:
             return
         if quiet_s > SETTLE_S:
             self._take(self.intake.stream.settle())
-        if now - self._first_audio > INFO_WAIT_S and not self.intake.knows_format:
+        if now - self._first_audio > INFO_WAIT_S and self.topic.kind.info and not self.intake.knows_format:
             self._do_without_info()
         elif quiet_s > AUDIO_WAIT_S:
             self._notices(

@@ -37,7 +37,7 @@ class BagPlayer(RunnableNode):
 
     def __init__(self) -> None:
         super().__init__(BAG_PLAYER)
-        bag = read_bag(Path(self.value("bag")))
+        bag = read_bag(Path(self.value("bag")).expanduser())
         if (audio_type := message_type(bag.kind)) is None:
             raise ValueError(f"{bag.kind.type_name}, the audio of {bag.path}, is not installed here: install it, or "
                              "evaluate the bag offline")

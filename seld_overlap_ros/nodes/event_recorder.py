@@ -124,7 +124,7 @@ class EventRecorder(RunnableNode):
 
 def new_folder(name: str) -> Path:
     """A folder that holds no recording yet, made if need be. Raises ValueError."""
-    folder = Path(name)
+    folder = Path(name).expanduser()  # no shell does that in folder:=~/heard
     if (folder / "events.json").exists():
         raise ValueError(f"{folder} already holds a recording: set the parameter folder to another, or move it away")
     try:

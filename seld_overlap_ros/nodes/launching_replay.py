@@ -51,8 +51,8 @@ class _WithPlayer(Together):
 
 def _start(context: LaunchContext, names: tuple[str, ...]) -> list[Action]:
     given = {name: LaunchConfiguration(name).perform(context) for name in names}
-    graph, folder, together = find_graph(given["graph"]), Path(given["folder"]), _WithPlayer()
-    bag = read_bag(Path(given["bag"]))
+    graph, folder, together = find_graph(given["graph"]), Path(given["folder"]).expanduser(), _WithPlayer()
+    bag = read_bag(Path(given["bag"]).expanduser())
     folder.mkdir(parents=True, exist_ok=True)
     heard = {name: given[name] for name in HEARING if given[name]}
     recorder, *nodes = (to_action(process, graph, together)

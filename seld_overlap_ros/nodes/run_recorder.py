@@ -38,7 +38,7 @@ class RunRecorder(RunnableNode):
 
     def __init__(self) -> None:
         super().__init__(RUN_RECORDER)
-        self._writer = RunWriter(Path(self.value("folder")))
+        self._writer = RunWriter(Path(self.value("folder")).expanduser())
         for topic, kind in SAID.items():
             qos = LATCHED_QOS if topic == "labels" else QOS
             self.create_subscription(kind, topic, self._record(topic), qos, raw=True)

@@ -85,8 +85,15 @@ class Intake:
         waiting, self._waiting, self._waiting_bytes = self._waiting, deque(), 0
         return [window for chunk in waiting for window in self.push(chunk)][-1:]
 
+    def forget_format(self) -> None:
+        """Of what comes next the format is not known: chunks wait for it, unless they say it themselves."""
+        self._described, self._format, self._refusal = None, None, None
+
     def push(self, chunk: Chunk) -> list[Window]:
         """One message -> the windows that it completes."""
+        if not len(chunk.data) and chunk.count is None:  # HARK counts its frames, and sends some without a source
+            self.refuse(AudioError("empty", "a message without samples is left out: check the source"))
+            return []
         if chunk.described is not None and chunk.described != self._described:
             self.describe(chunk.described)
         if self._described is None:

@@ -51,6 +51,18 @@ class Mixtures:
     val: MixtureStore
     fresh: FreshMixtures | None = None  # in place of `train`, others in every pass, in the stages that ask for them
 
+    def __post_init__(self) -> None:
+        """Raises ValueError unless all are of one array, its directions, and the same classes."""
+        others = [("the validation mixtures", self.val.array, self.val.azimuths, self.val.labels)]
+        if self.fresh:
+            bank = self.fresh.bank
+            others.append(("the rooms or the sounds for fresh ones", bank.array, bank.azimuths, self.fresh.clips))
+        for what, array, azimuths, labels in others:
+            if (array, tuple(azimuths), set(labels)) != (
+                    self.train.array, tuple(self.train.azimuths), set(self.train.labels)):
+                raise ValueError(f"{what} are of another array, other directions or other classes than the training "
+                                 "mixtures: make all anew with `seld-overlap data mix`")
+
     @property
     def rounds(self) -> int:
         """Rounds a pass: Lightning's epoch is a round here, as it saves and resumes by epochs."""
@@ -113,8 +125,6 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
     With several processes each takes its share of every step (DDP); the batch must be a multiple of their number.
     """
     own = recipe.stages[stage]
-    if own.batch % processes:
-        raise ValueError(f"{stage}: a batch of {own.batch} cannot be shared by {processes} processes evenly")
     quiet()
     lightning.seed_everything(seed, verbose=False)
     module = Stage(stage, config, recipe, out, seed, start)
@@ -185,10 +195,9 @@ def train(
     model = None
     if start:
         model, asked["start"] = _started(start, config, systems)
-    _claim(out, asked | {"config": config.to_dict()})
     needed = own_stages(systems[0]) if start else needed_stages(systems)
-    if lacking := [stage for stage in needed if stage not in recipe.stages]:
-        raise ValueError(f"the recipe {recipe.name} says nothing of the stages {', '.join(lacking)}: add them to it")
+    _check(recipe, needed, mixtures, processes)
+    _claim(out, asked | {"config": config.to_dict()})
     # looked up before any is trained: of several processes each must train the same
     for stage in [stage for stage in needed if not _figures_file(out, stage).is_file()]:
         first = weights_for(stage, systems[0], model) if model else None
@@ -201,6 +210,19 @@ def train(
                       if stage in needed_stages([system])}
             path = out / f"{system}.model.safetensors"
             save_model(path, assemble(config, system, out), asked | {"system": system, "stages": stages})
+
+
+def _check(recipe: Recipe, needed: Sequence[str], mixtures: Mixtures, processes: int) -> None:
+    """Raises ValueError now for what would stop a stage later on."""
+    if lacking := [stage for stage in needed if stage not in recipe.stages]:
+        raise ValueError(f"the recipe {recipe.name} says nothing of the stages {', '.join(lacking)}: add them to it")
+    for stage in needed:
+        batch = recipe.stages[stage].batch
+        if batch % processes:
+            raise ValueError(f"{stage}: a batch of {batch} cannot be shared by {processes} processes evenly")
+        if batch > len(mixtures.train):
+            raise ValueError(f"{stage}: {len(mixtures.train)} training mixtures do not fill a batch of {batch}: take "
+                             "more, or a recipe with smaller batches")
 
 
 def _started(start: str | Path, config: SystemConfig, systems: Sequence[str]) -> tuple[System, dict]:
@@ -224,6 +246,6 @@ def _claim(out: Path, asked: dict) -> None:
     out.mkdir(parents=True, exist_ok=True)
     claim, text = out / "run.json", json.dumps(asked, indent=1)
     if claim.is_file() and claim.read_text() != text:
-        raise ValueError(f"{out} holds another training (recipe, seed, mixtures, array, classes or start): "
+        raise ValueError(f"{out} holds another training (recipe, seed, mixtures, array, classes, start or version): "
                          "set --out to another folder")
     claim.write_text(text)

@@ -53,7 +53,7 @@ def tool():
 @pytest.fixture(scope="module")
 def results(tool, tmp_path_factory) -> dict:
     """A quick run without the graphs, as bench.json holds it, and what two graphs reported."""
-    found = tool.measure_all(QUICK, 0, tmp_path_factory.mktemp("bench"), say=lambda what: None)
+    found = tool.measure_all(QUICK, tmp_path_factory.mktemp("bench"), say=lambda what: None)
     found["graph"] = tool.joined(10.0, {name: tool.of_graph(ENDURE) for name in tool.GRAPHS})
     return json.loads(json.dumps(found))
 

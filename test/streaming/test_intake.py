@@ -66,6 +66,24 @@ def test_odd_bytes_are_left_out_and_the_rest_is_heard(intake, samples, said):
     assert hears_the_window(intake.push(Chunk(START_NS, encode(samples, "S16LE"))), samples)
 
 
+def test_a_message_without_samples_is_refused_in_a_sentence(intake, samples, said):
+    assert not intake.push(Chunk(START_NS, b""))
+    assert intake.counts.refused == 1 and "a message without samples is left out" in intake.counts.refusal
+    assert "a message without samples" in said[0]
+    intake.describe(GOOD)
+    assert not intake.push(Chunk(START_NS, b""))
+    assert hears_the_window(intake.push(Chunk(START_NS, encode(samples, "S16LE"))), samples)
+    assert not intake.counts.refusal
+
+
+def test_after_the_format_of_another_source_was_forgotten_chunks_wait_for_their_own(intake, samples, said):
+    intake.push(Chunk(START_NS, encode(samples[:100], "F32LE"), Description(2, 48000, "F32LE")))
+    intake.forget_format()
+    assert not intake.knows_format
+    assert not intake.push(Chunk(START_NS + 10 * SECOND, encode(samples, "S16LE")))
+    assert hears_the_window(intake.describe(GOOD), samples)
+
+
 def test_samples_that_are_no_numbers_count_as_silence(intake, samples, said):
     intake.describe(Description(2, 16000, "F32LE"))
     broken = samples.copy()

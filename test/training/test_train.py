@@ -1,7 +1,6 @@
 """Training: every stage runs and hands its weights on, and a run that was cut off ends as an unbroken one does."""
 
 import csv
-import json
 import os
 import signal
 import subprocess
@@ -177,15 +176,34 @@ def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path):
 
 def test_a_recipe_says_from_how_many_mixtures_it_learns(stores, tmp_path):
     recipe = {"width": 1 / 32, "separation_weight": 1.0, "localization_weight": 0.3, "empty_query": 0.2,
-              "stages": {"ssl": {"epochs": 1, "learning_rate": 0.002, "batch": 2}}}  # fmt: skip
+              "stages": {"scratch": {"epochs": 1, "learning_rate": 0.002, "batch": 2}}}  # fmt: skip
     for n in (4, 7):
         (tmp_path / f"of_{n}.yaml").write_text(yaml.safe_dump({**recipe, "mixtures": n}))
     learnt, refused = (CliRunner().invoke(app, [
-        "train", "--recipe", str(tmp_path / f"of_{n}.yaml"), "--mixtures", str(stores), "--system", "cascade",
+        "train", "--recipe", str(tmp_path / f"of_{n}.yaml"), "--mixtures", str(stores), "--system", "scratch",
         "--out", str(tmp_path / str(n))]) for n in (4, 7))  # fmt: skip
-    assert json.loads((tmp_path / "4" / "run.json").read_text())["mixtures"] == 4
-    assert "says nothing of the stages" in learnt.output
+    assert learnt.exit_code == 0, learnt.output
+    assert read_training_record(tmp_path / "4" / "scratch.model.safetensors")["mixtures"] == 4
     assert refused.exit_code == 2 and "learns from 7 mixtures, and there are 6" in refused.output
+
+
+@pytest.mark.parametrize(("asked", "processes", "sentence"), [
+    ({"ssl": StageRecipe(1, 1e-3, 2)}, 1, "says nothing of the stages sss, ssc: add them to it"),
+    ({stage: StageRecipe(1, 1e-3, 3) for stage in INITIAL}, 2, "a batch of 3 cannot be shared by 2 processes"),
+    ({stage: StageRecipe(1, 1e-3, 8) for stage in INITIAL}, 1, "6 training mixtures do not fill a batch of 8"),
+])  # fmt: skip
+def test_what_would_stop_a_training_is_said_before_it_takes_its_folder(data, tmp_path, asked, processes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        train(replace(RECIPE, stages=asked), CONFIG, data, tmp_path / "run", ["cascade"], processes=processes)
+    train(SHORT, CONFIG, data, tmp_path / "run", ["cascade"])
+
+
+def test_mixtures_of_another_array_or_other_classes_are_refused(data, drawn):
+    with pytest.raises(ValueError, match="the validation mixtures are of another array, .* than the training mixtures"):
+        replace(data, val=replace(data.val, azimuths=data.val.azimuths[::-1]))
+    clips = {"low": drawn[0].clips["low"]}
+    with pytest.raises(ValueError, match="the rooms or the sounds for fresh ones are of another array, .* classes"):
+        replace(data, fresh=replace(drawn[0], clips=clips))
 
 
 def test_two_processes_train_one_model(command, tmp_path):
