@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -21,6 +22,10 @@ class StageRecipe:
     turned: bool = False  # the array turned to a random one of its directions in each stored mixture; only of SSL
     coloured: float = 0.0  # [dB] standard deviation of a smooth random frequency response of all microphones
     masked: float = 0.0  # share of bins and of frames blanked at most in the training features (SpecAugment)
+
+    def __post_init__(self) -> None:
+        _check(self, {"epochs": (1, None), "batch": (1, None), "learning_rate": (1e-9, 1), "coloured": (0, 60),
+                      "masked": (0, 0.9)})
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,9 @@ class Recipe:
     mixtures: int = 0  # the first so many stored ones are learnt from; 0: all
 
     def __post_init__(self) -> None:
+        _check(self, {"width": (1e-3, 16), "separation_weight": (0, None), "localization_weight": (0, None),
+                      "magnitude_weight": (0, None), "empty_query": (0, 0.99), "smoothing": (0, 0.99),
+                      "mel_bands": (0, None), "mixtures": (0, None)})
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
         if any(own.turned for stage, own in self.stages.items() if stage != "ssl"):
@@ -59,21 +67,40 @@ class Recipe:
         return asdict(self)
 
 
+def _check(recipe: Recipe | StageRecipe, limits: dict[str, tuple[float, float | None]]) -> None:
+    """Raises ValueError for an entry of another type than its field's, or beyond the limits (None: without one)."""
+    kinds = {"int": "a whole number", "float": "a number, with a point if it has an exponent (2.0e-3)",
+             "bool": "true or false"}  # fmt: skip
+    for field in fields(recipe):
+        value, kind = getattr(recipe, field.name), str(field.type)
+        fits = {"int": type(value) is int, "float": type(value) in (int, float), "bool": type(value) is bool}
+        if not fits.get(kind, True):
+            raise ValueError(f"{field.name} must be {kinds[kind]}, got {value!r}")
+        low, high = limits.get(field.name, (None, None))
+        if low is not None and not low <= value <= (math.inf if high is None else high):
+            raise ValueError(f"{field.name} must be {low:g} or more{'' if high is None else f', up to {high:g}'}, got "
+                             f"{value!r}")
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe. Raises ValueError with one sentence that names what is missing or unknown.
 
     `base: NAME` takes all that is not given from NAME.yaml in the same folder.
     """
-    values = _values(path)
+    values = _values(path, ())
     try:
         stages = {stage: StageRecipe(**numbers) for stage, numbers in values["stages"].items()}
-        labels = tuple(map(str, values.get("labels", ())))
+        labels = values.get("labels", ())
+        if not isinstance(labels, (list, tuple)):
+            raise TypeError(f"labels must be a list, got {labels!r}")
+        labels = tuple(map(str, labels))
         return Recipe(**{**values, "name": path.stem, "labels": labels, "stages": stages})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path.name}: missing or unknown entry ({error})") from error
 
 
-def _values(path: Path) -> dict:
+def _values(path: Path, above: tuple[Path, ...]) -> dict:
+    """What a recipe and its base say; `above`: the recipes that it is the base of."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
@@ -83,8 +110,8 @@ def _values(path: Path) -> dict:
     if "base" not in values:
         return values
     base = path.parent / f"{values.pop('base')}.yaml"
-    if base == path:
+    if base in (path, *above):
         raise ValueError(f"{path.name} is its own base: name another recipe, such as mini")
-    base = _values(base)
-    stages = base.get("stages", {}) | values.get("stages", {})
+    base = _values(base, (path, *above))
+    stages = (base.get("stages") or {}) | (values.get("stages") or {})
     return base | values | {"stages": stages}

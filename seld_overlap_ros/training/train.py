@@ -28,6 +28,7 @@ from seld_overlap_ros.training.dataset import QueryDataset, collate
 from seld_overlap_ros.training.progress import Feeding, Progress
 from seld_overlap_ros.training.recipe import Recipe, StageRecipe
 from seld_overlap_ros.training.stages import (
+    INITIAL,
     TABLE_1,
     Stage,
     Weights,
@@ -213,7 +214,9 @@ def train(
 
 
 def _check(recipe: Recipe, needed: Sequence[str], mixtures: Mixtures, processes: int) -> None:
-    """Raises ValueError now for what would stop a stage later on."""
+    """Raises ValueError now for what would stop a stage later on, and for stages that there are not."""
+    if unknown := sorted(set(recipe.stages) - set(INITIAL)):
+        raise ValueError(f"{recipe.name}: no stage is called {', '.join(unknown)}; there are {', '.join(INITIAL)}")
     if lacking := [stage for stage in needed if stage not in recipe.stages]:
         raise ValueError(f"the recipe {recipe.name} says nothing of the stages {', '.join(lacking)}: add them to it")
     for stage in needed:

@@ -365,6 +365,35 @@ def test_a_malformed_recipe_is_refused_in_one_sentence(tmp_path, text, said):
         load_recipe(path)
 
 
+@pytest.mark.parametrize(("entry", "said"), [
+    ("magnitude_weight: 1e-1", r"magnitude_weight must be a number, with a point .*, got '1e-1'"),
+    ("steered: 'no'", "steered must be true or false, got 'no'"),
+    ("smoothing: 1", "smoothing must be 0 or more, up to 0"),
+    ("mixtures: 0.5", "mixtures must be a whole number"), ("labels: dog_bark", "labels must be a list"),
+    ("stages: {ssl: {epochs: 0, learning_rate: 0.1, batch: 1}}", "epochs must be 1 or more, got 0"),
+    ("stages: {ssl: {epochs: 1, learning_rate: 2e-3, batch: 1}}", "learning_rate must be a number"),
+])  # fmt: skip
+def test_a_recipe_with_an_entry_that_cannot_be_is_refused_in_one_sentence(tmp_path, entry, said):
+    base = "width: 1\nseparation_weight: 1\nlocalization_weight: 1\nempty_query: 0\nstages: {}\n"
+    (tmp_path / "one.yaml").write_text(base)
+    (tmp_path / "two.yaml").write_text(f"base: one\n{entry}\n")
+    with pytest.raises(ValueError, match=said):
+        load_recipe(tmp_path / "two.yaml")
+
+
+def test_recipes_that_are_each_others_base_are_refused(tmp_path):
+    for name, base in (("one", "two"), ("two", "one")):
+        (tmp_path / f"{name}.yaml").write_text(f"base: {base}\nstages:\n")
+    with pytest.raises(ValueError, match="its own base"):
+        load_recipe(tmp_path / "one.yaml")
+
+
+def test_a_stage_that_there_is_not_is_refused(data, tmp_path):
+    odd = replace(SHORT, stages=SHORT.stages | {"ssll": StageRecipe(1, 1e-3, 2)})
+    with pytest.raises(ValueError, match="no stage is called ssll; there are ssl, "):
+        train(odd, CONFIG, data, tmp_path, ["cascade"])
+
+
 def test_every_shipped_recipe_can_be_read_and_lacks_no_stage_of_table_1():
     shipped = list((resources.files("seld_overlap_ros") / "training" / "recipes").iterdir())
     assert {"paper.yaml", "mini.yaml", "tiny.yaml"} <= {path.name for path in shipped}
