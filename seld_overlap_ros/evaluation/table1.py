@@ -220,14 +220,14 @@ def check_same_exam(earlier: dict, exam: Exam) -> None:
 
 
 def with_earlier(results: dict, earlier: dict) -> dict:
-    """Results, and in front of them the trainings of an earlier `results.json` that are not evaluated again.
+    """Results, and the trainings of an earlier `results.json` that are not evaluated again, all in its order.
 
     For trainings whose weights are elsewhere by now. Of one of which only some systems are at hand, what was is kept.
     Raises ValueError if those have changed since, or if the best system's answers are in neither.
     """
     now = {seed["run"]: seed for seed in results["seeds"]}
     kept = {seed["run"]: seed for seed in earlier["seeds"] if _kept(seed, now.get(seed["run"]))}
-    seeds = [*kept.values(), *(seed for run, seed in now.items() if run not in kept)]
+    seeds = [kept.get(run) or now[run] for run in dict.fromkeys([*(seed["run"] for seed in earlier["seeds"]), *now])]
     every = [(seed["systems"][name]["n_per_1000"], seed["run"], name) for seed in seeds for name in seed["systems"]]
     highest = max(n for n, *_ in every)
     known = {(one["best"]["run"], one["best"]["system"]): one["best"] for one in (earlier, results)}
