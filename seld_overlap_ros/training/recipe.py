@@ -24,7 +24,7 @@ class StageRecipe:
     masked: float = 0.0  # share of bins and of frames blanked at most in the training features (SpecAugment)
 
     def __post_init__(self) -> None:
-        _check(self, {"epochs": (1, None), "batch": (1, None), "learning_rate": (1e-9, 1), "coloured": (0, 60),
+        _check(self, {"epochs": (1, None), "batch": (1, None), "learning_rate": (0, 1), "coloured": (0, 60),
                       "masked": (0, 0.9)})
 
 
