@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from seld_overlap_ros.models.engine import DEFAULT_MODEL  # noqa: E402
 from seld_overlap_ros.speed import making, measure  # noqa: E402
+from seld_overlap_ros.speed.measure import HOP_S, SOURCES  # noqa: E402
 from seld_overlap_ros.speed.page import write_page  # noqa: E402
 from seld_overlap_ros.speed.steady import save_steady, threshold_for  # noqa: E402
 from seld_overlap_ros.speed.timing import load_warnings, machine  # noqa: E402
@@ -30,7 +31,6 @@ from seld_overlap_ros.speed.timing import load_warnings, machine  # noqa: E402
 SECTIONS = (measure.busy_core, measure.queries, measure.widths, measure.microphones, measure.hops, measure.running_time,
             measure.opponents)
 GRAPHS = ("full", "stages")
-HOP_S, SOURCES = 0.256, 3
 
 
 def measure_all(effort: measure.Effort, folder: Path, say=print) -> dict:

@@ -13,6 +13,7 @@ CLASSIFIER_CHANNELS = (64, 64, 128, 128, 256, 256, 512, 512)  # of SSL and SSC, 
 CLASSIFIER_HIDDEN = 1024
 ENCODER_CHANNELS = (64, 128, 256, 512, 512, 512)  # of SSS
 DECODER_CHANNELS = (512, 512, 256, 128, 64)
+LEAK = 0.2  # of its LeakyReLU
 MEL_BLOCKS = ((64,), (128,), (256, 256), (512, 512), (1024, 1024))  # of SSC on mel bands; a MaxPool2 after each block
 
 Shapes = dict[str, tuple[int, ...]]

@@ -24,11 +24,10 @@ from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.features import FLOOR_DB
 from seld_overlap_ros.dsp.mel import FAINTEST_DB, FRAMES, RANGE_DB, mel_filters
 from seld_overlap_ros.dsp.steering import beams, likeness_scale, steps_before
-from seld_overlap_ros.models.layout import CLASSIFIER_CHANNELS, DECODER_CHANNELS, ENCODER_CHANNELS, MEL_BLOCKS
+from seld_overlap_ros.models.layout import CLASSIFIER_CHANNELS, DECODER_CHANNELS, ENCODER_CHANNELS, LEAK, MEL_BLOCKS
 
 Tensors = Mapping[str, np.ndarray]
 NORM_EPSILON = 1e-5  # torch's
-LEAK = 0.2  # of LeakyReLU
 
 
 def ssl_model(tensors: Tensors, config: SystemConfig) -> Model:

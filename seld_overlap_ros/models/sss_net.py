@@ -8,14 +8,14 @@ from torch.nn import functional
 
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.steering import beams, likeness_scale, steps_before
-from seld_overlap_ros.models.layout import DECODER_CHANNELS, ENCODER_CHANNELS, scaled
+from seld_overlap_ros.models.layout import DECODER_CHANNELS, ENCODER_CHANNELS, LEAK, scaled
 
 DROPOUT = 0.5  # in the first three decoder stages
 
 
 def encoder_stage(n_in: int, n_out: int) -> nn.Sequential:
     """Halve F and T: Conv3x3 stride 2, BN, LeakyReLU."""
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, 2, padding=1), nn.BatchNorm2d(n_out), nn.LeakyReLU(0.2))
+    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, 2, padding=1), nn.BatchNorm2d(n_out), nn.LeakyReLU(LEAK))
 
 
 def decoder_stage(n_in: int, n_out: int, dropout: float) -> nn.Sequential:

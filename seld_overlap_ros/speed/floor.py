@@ -88,8 +88,8 @@ class LaidOutMap(nn.Module):
 def likeness_work(config: SystemConfig) -> Work:
     """Of what a steered SSS sees, its share: it is the same for all SSS of the system. In 32 bits, to be exact."""
     n_directions, plane = len(config.azimuths), config.front_end.n_bins * config.front_end.n_frames
-    beams = 2 * n_directions  # real and imaginary
-    macs = plane * (config.n_features * beams + beams * n_directions)
+    beams = 2 * (config.n_features - 1) * n_directions  # all but the magnitude, to real and imaginary
+    macs = plane * (beams + n_directions**2)  # and the turn to the asked direction
     return Work(macs, F32 * plane * (config.n_features + n_directions)) * (1 / config.n_sss)
 
 

@@ -23,6 +23,7 @@ from seld_overlap_ros.speed.timing import Contestant, Neighbour, Times, in_turn,
 NETWORKS = ("ssl", "sss", "ssc")
 STAGES = ("features", "ssl", "sss", "gate", "ssc", "resynthesis")
 LABELS = tuple(f"class {c}" for c in range(75))  # of random weights
+HOP_S, SOURCES = 0.256, 3  # at which a graph is to hold: a quarter of a second in whole frames
 CACHED = 2**20  # numbers, 4 MB: as the largest plane of a P/4 network
 
 
@@ -196,21 +197,21 @@ def growth(what: str, counts: Sequence[int], times: Times) -> dict:
 
 
 def hops(bench: Bench) -> dict:
-    """Three sounds heard on and on at several hops: cost of a hop, and real-time factor."""
+    """Some sounds heard on and on at several hops: cost of a hop, and real-time factor."""
     effort, front_end, costs = bench.effort, bench.config.front_end, []
     for hop_s in (front_end.whole_hops(asked) / front_end.sample_rate for asked in effort.hops_s):
-        own = bench.default.ask("stream", SHIPPED, 3, hop_s, effort.audio_s)
+        own = bench.default.ask("stream", SHIPPED, SOURCES, hop_s, effort.audio_s)
         costs.append({"hop_s": hop_s, **flat({"ms": quartiles(1e3 * own), "rtf": quartiles(own / hop_s)})})
-    return {"sources": 3, "costs": costs}
+    return {"sources": SOURCES, "costs": costs}
 
 
-def running_time(bench: Bench, hop_s: float = 0.256) -> dict:
-    """Three sounds heard for long: whether a hop costs more with time (slope of Theil and Sen, with 95 %)."""
-    costs = 1e3 * bench.default.ask("stream", SHIPPED, 3, hop_s, bench.effort.long_s)
-    minutes = hop_s * np.arange(len(costs)) / 60
+def running_time(bench: Bench) -> dict:
+    """Some sounds heard for long: whether a hop costs more with time (slope of Theil and Sen, with 95 %)."""
+    costs = 1e3 * bench.default.ask("stream", SHIPPED, SOURCES, HOP_S, bench.effort.long_s)
+    minutes = HOP_S * np.arange(len(costs)) / 60
     slope, _, low, high = theilslopes(costs, minutes)
     blocks = [round(float(np.median(block)), 3) for block in np.array_split(costs, min(20, len(costs)))]
-    return {"hop_s": hop_s, "sources": 3, "minutes": round(float(minutes[-1]), 1), "windows": len(costs),
+    return {"hop_s": HOP_S, "sources": SOURCES, "minutes": round(float(minutes[-1]), 1), "windows": len(costs),
             "ms_a_minute": round(float(slope), 4), "ms_a_minute_95": [round(float(low), 4), round(float(high), 4)],
             "grown_share": round(float(slope * minutes[-1] / np.median(costs)), 4), "ms": blocks}
 

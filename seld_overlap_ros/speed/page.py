@@ -7,6 +7,7 @@ from pathlib import Path
 
 from seld_overlap_ros.evaluation.results_page import Claim
 from seld_overlap_ros.speed.plots import REAL_TIME, STAGES, draw_all
+from seld_overlap_ros.streaming.sources import CHUNK_S
 
 COMMAND, AGAIN = "make bench MINUTES=10", "python tools/bench.py --from-json build/bench/bench.json --out docs"
 LATENCY_MS, LONG_MINUTES = 150.0, 10.0
@@ -122,7 +123,7 @@ def graph_part(graph: dict | None) -> list[str]:
         f"`scene_player` plays the shipped scene round and round in real time, {graph['minutes']:g} minutes for each "
         f"graph; a hop of {graph['hop_s']:g} s, {graph['sources']} queries in every window, real DDS. Latency is from "
         "the publication of the chunk with the last sample of a window to its event in another process; beside it, "
-        "from that sample itself, which waits for the rest of its chunk of 0.1 s.", "",
+        f"from that sample itself, which waits for the rest of its chunk of {CHUNK_S:g} s.", "",
         *_table(head, (_graph_row(name, graph[name]) for name in ("full", "stages"))), "",
     ]
 

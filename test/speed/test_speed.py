@@ -144,6 +144,10 @@ def test_the_arithmetic_is_what_torch_counts(width):
         assert counted[name] == counter.get_total_flops() / 2
     works = stage_works(config, "f32")
     assert works["sss"].macs == 2 * (counted["sss"] - planes_work(config, 4).macs)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        steered = SystemConfig(LABELS, width=width, system="cascade", steered=True)
+        System(steered).eval().sss[0](x, gain)
+    assert stage_works(steered, "f32")["sss"].macs == counter.get_total_flops() / 2
     if width == 1:  # the table of docs/reading.md
         assert [round(counted[name] / 1e9, 3) for name in ("ssl", "sss", "ssc")] == [1.765, 2.276, 1.237]
 
