@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 
+MAX_RATE = 768000  # [Hz] of audio
 SYSTEMS = ("cascade", "ssl_sss", "sss_ssc", "overlap", "one_sss")  # the last one is for comparison only
 # Systems whose SSS learnt from SSL's own score; the others were trained on, and get, a hard 1 (query rule).
 SOFT_DIRECTION = ("ssl_sss", "overlap", "one_sss")
@@ -22,6 +23,8 @@ class FrontEnd:
     def __post_init__(self) -> None:
         if min(self.sample_rate, self.n_fft, self.hop, self.n_frames) <= 0:
             raise ValueError(f"front end: every number must be positive, got {self}")
+        if self.sample_rate > MAX_RATE:
+            raise ValueError(f"front end: at most {MAX_RATE} samples a second, got {self.sample_rate}")
         if self.n_fft != 2 * self.hop:
             raise ValueError(f"front end: n_fft must be twice the hop, got n_fft={self.n_fft}, hop={self.hop}")
 
@@ -93,10 +96,18 @@ class SystemConfig:
             raise ValueError(f"system must be one of {', '.join(SYSTEMS)}, got {self.system!r}")
         if not self.labels or len(set(self.labels)) != len(self.labels):
             raise ValueError("labels: at least one class is needed, and each name once")
+        if not all(isinstance(label, str) and label.strip() for label in self.labels):
+            raise ValueError("labels: every class needs a name")
+        if not isinstance(self.steered, bool):
+            raise ValueError("steered must be true or false")
         if not 0 < self.width <= 4:
             raise ValueError(f"width must lie in (0, 4], got {self.width}")
         if len(self.azimuths) < 2:
             raise ValueError("azimuths: at least two directions are needed")
+        if not all(math.isfinite(azimuth) for azimuth in self.azimuths):
+            raise ValueError("azimuths: every one must be a finite number of radians")
+        if len({round(azimuth % (2 * math.pi), 4) for azimuth in self.azimuths}) < len(self.azimuths):
+            raise ValueError("azimuths: each direction may stand there once")
 
     @property
     def n_sss(self) -> int:
@@ -127,11 +138,11 @@ class SystemConfig:
         """The reverse of `to_dict`. Raises ValueError that names what is missing or wrong."""
         try:
             return cls(
-                labels=tuple(str(label) for label in values["labels"]),
+                labels=() if isinstance(values["labels"], str) else tuple(values["labels"]),
                 system=values["system"],
                 width=float(values["width"]),
                 mel_bands=int(values.get("mel_bands", 0)),  # older files lack it
-                steered=bool(values.get("steered", False)),  # so they do this
+                steered=values.get("steered", False),  # so they do this
                 front_end=FrontEnd(**{k: int(v) for k, v in values["front_end"].items()}),
                 array=MicrophoneArray(
                     tuple(tuple(float(c) for c in p) for p in values["array"]["positions"])

@@ -6,7 +6,7 @@ graph's argument of the same name sets it in every node that has it. No ROS in h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from seld_overlap_ros.models.engine import AUTO, DEFAULT_MODEL, ENGINES
@@ -141,7 +141,7 @@ class Graph:
             if node.name not in self.only_with or set(self.only_with[node.name]) & given.keys()
             if self._is_on(node, given)
         ]
-        if values.get(SIM_TIME.name) and any(process.node is SCENE_PLAYER for process in processes):
+        if values.get(SIM_TIME.name) and any(process.node.name == SCENE_PLAYER.name for process in processes):
             raise GraphError("use_sim_time:=true is for a bag, which `ros2 bag play --clock` plays in place of file "
                              "or device; scene_player goes by the machine's clock: leave one of them out")
         return processes
@@ -280,6 +280,7 @@ SSS_NODES = tuple(replace(SSS_NODE, name=f"sss_node_{n}", executable="sss_node",
 GATE_NODE = NodeKind("gate_node", (AUTOSTART,))
 SSC_NODE = NodeKind("ssc_node", (MODEL, ENGINE, CLASSES, CLASS_THRESHOLD, FRAME_ID, AUTOSTART))
 
+NODES = Parameter("nodes", "", "Lifecycle nodes to wait for before the start, such as ssl_node,ssc_node.")
 SCENE_PLAYER = NodeKind(
     "scene_player",
     (
@@ -293,6 +294,7 @@ SCENE_PLAYER = NodeKind(
         SAMPLE_FORMAT,
         Parameter("chunk", 0.1, "Length of one message. [s]", 0.001, 1.0),
         Parameter("listeners", 1, "Subscribers of audio_stamped to wait for before the start.", 0, 100),
+        NODES,
         FRAME_ID,
     ),
 )
@@ -332,13 +334,23 @@ RUN_RECORDER = NodeKind(
     "run_recorder",
     (
         Parameter("folder", "run", "Rosbag to record into, which must not be there yet."),
-        Parameter(
-            "nodes", "", "Lifecycle nodes to wait for before it listens to the audio, such as ssl_node,ssc_node."
-        ),
+        NODES,
         Parameter("end_after", 5.0, "Silence of events, once the player has ended, after which to end. [s]", 0.1, 1e6),
     ),
 )
 REPLAY_NODES = (BAG_PLAYER, RUN_RECORDER)
+
+
+
+def lifecycle_names(nodes: Iterable[NodeKind]) -> str:
+    """Names of those that load something first, with commas between them."""
+    return ",".join(node.name for node in nodes if AUTOSTART in node.parameters)
+
+
+def with_player(*nodes: NodeKind) -> tuple[NodeKind, ...]:
+    """Nodes of a graph, and the player, which waits until they can hear the first sample."""
+    return (*nodes, replace(SCENE_PLAYER, fixed={NODES.name: lifecycle_names(nodes)}))
+
 
 SYSTEMS = ("overlap", "cascade", "ssl_sss", "sss_ssc", "plus")
 WITH_PLAYER = {"scene_player": ("file", "device")}
@@ -346,21 +358,21 @@ WITH_DISPLAY = {"display_node": DISPLAY}
 GRAPHS = {
     "full": Graph(
         "One node that localizes, separates and classifies; with `file` or `device`, also the node that plays to it.",
-        (FULL_NODE, SCENE_PLAYER, DISPLAY_NODE),
+        (*with_player(FULL_NODE), DISPLAY_NODE),
         only_with=WITH_PLAYER,
         switches=WITH_DISPLAY,
         systems=SYSTEMS,
     ),
     "stages": Graph(
         "The overlapped system with a node a stage: SSL, two SSS, the gate, SSC; with `file` or `device`, a player.",
-        (SSL_NODE, *SSS_NODES, GATE_NODE, SSC_NODE, SCENE_PLAYER, DISPLAY_NODE),
+        (*with_player(SSL_NODE, *SSS_NODES, GATE_NODE, SSC_NODE), DISPLAY_NODE),
         only_with=WITH_PLAYER,
         switches=WITH_DISPLAY,
         systems=("overlap", "plus"),
     ),
     "cascade": Graph(
         "A system of one SSS with a node a stage: SSL, SSS, SSC; with `file` or `device`, also the node that plays.",
-        (SSL_NODE, replace(SSS_NODE, fixed={"number": 0}), SSC_NODE, SCENE_PLAYER, DISPLAY_NODE),
+        (*with_player(SSL_NODE, replace(SSS_NODE, fixed={"number": 0}), SSC_NODE), DISPLAY_NODE),
         only_with=WITH_PLAYER,
         switches=WITH_DISPLAY,
         presets={"model": "cascade"},
@@ -369,7 +381,7 @@ GRAPHS = {
     # The recorder is to hear the first sample, and then comes the player, so that all are there when it starts.
     "demo": Graph(
         "The shipped scene, one node that hears it, and one that shows what it hears and leaves it in a folder.",
-        (FULL_NODE, EVENT_RECORDER, SCENE_PLAYER),
+        with_player(FULL_NODE, EVENT_RECORDER),
         presets={"file": "demo", "listeners": "2", "end_after": "4"},
         systems=SYSTEMS,
         ends_with="event_recorder",
@@ -387,9 +399,8 @@ def replay_processes(graph: Graph, given: Mapping[str, str], folder: str) -> lis
     if given.get("hop") == AUTO:
         raise GraphError("hop:=auto is another one on each machine, and cannot be held against offline: give a number, "
                          "such as hop:=0.5")
-    waited_for = ",".join(node.name for node in graph.nodes if AUTOSTART in node.parameters)
     on_clock = graph.processes({**given, SIM_TIME.name: "true"})
-    return [Process(RUN_RECORDER, "", "", {"folder": folder, "nodes": waited_for}), *on_clock]
+    return [Process(RUN_RECORDER, "", "", {"folder": folder, NODES.name: lifecycle_names(graph.nodes)}), *on_clock]
 
 
 def replay_graphs() -> list[str]:

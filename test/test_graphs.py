@@ -46,7 +46,7 @@ def test_all_nodes_go_by_the_clock_that_is_asked_for():
 def test_only_what_is_given_is_set_and_in_every_node_that_has_it():
     full_node, player = FULL.processes({"file": "a.wav", "hop": "1", "frame_id": "head", "namespace": "audio"})
     assert full_node.parameters == {"hop": 1.0, "frame_id": "head"}
-    assert player.parameters == {"file": "a.wav", "frame_id": "head"}
+    assert player.parameters == {"file": "a.wav", "frame_id": "head", "nodes": "full_node"}
     assert isinstance(full_node.parameters["hop"], float)
     assert full_node.namespace == player.namespace == "audio"
 
@@ -99,8 +99,8 @@ def test_a_command_sets_what_the_process_says():
     line = command(player)
     assert line[1:3] == ["-m", "seld_overlap_ros.nodes.scene_player"]
     assert line[3:] == ["--ros-args", "-r", "__node:=scene_player", "-r", "__ns:=/audio", "--params-file", "my.yaml",
-                        "-p", 'file:="12"', "-p", "rate:=2.0"]
-    assert yaml.safe_load(line[-3].partition(":=")[2]) == "12"  # a text, although it looks like a number
+                        "-p", 'file:="12"', "-p", "rate:=2.0", "-p", 'nodes:="full_node"']
+    assert yaml.safe_load(line[-5].partition(":=")[2]) == "12"  # a text, although it looks like a number
 
 
 def test_each_node_has_an_enclave_of_its_own_where_security_is_on(monkeypatch):
@@ -147,6 +147,9 @@ def test_the_stages_are_the_nodes_of_their_systems():
     assert started("full", system="plus") == {"full_node": {"model": "plus"}}
     assert started("stages", autostart="false")["gate_node"] == {"autostart": False}
     assert list(started("demo")) == ["full_node", "event_recorder", "scene_player"]
+    for graph in ("stages", "cascade"):  # the player waits for all of them
+        player = started(graph, file="demo").pop("scene_player")
+        assert player["nodes"] == ",".join(started(graph))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from seld_overlap_ros.graphs import AUTOSTART, GRAPHS, REPLAY_NODES, Graph, NodeKind, Parameter  # noqa: E402
+from seld_overlap_ros.graphs import AUTOSTART, GRAPHS, NODES, REPLAY_NODES, Graph, NodeKind, Parameter  # noqa: E402
 
 HEAD = """\
 # Everything that may be set about the nodes of {name}.launch.py, at its default. Copy what you want to change:
@@ -96,10 +96,11 @@ POLICY_HEAD = """\
 
 
 def policy(page: str) -> str:
-    """Text of config/policy.xml: for each node an enclave, and in it what the node says, hears and answers."""
+    """Text of config/policy.xml: for each node an enclave, and in it what the node says, hears, answers and asks."""
     root = ElementTree.Element("policy", version="0.2.0")
     enclaves = ElementTree.SubElement(root, "enclaves")
     table = list(_table(page))
+    managed_nodes = {node.name for graph in GRAPHS.values() for node in graph.nodes if AUTOSTART in node.parameters}
     for kind in sorted({node.name: node for graph in GRAPHS.values() for node in graph.nodes}.values(),
                        key=lambda node: node.name):
         enclave = ElementTree.SubElement(enclaves, "enclave", path=f"/seld_overlap/{kind.name}")
@@ -114,6 +115,8 @@ def policy(page: str) -> str:
         _allow(profile, "topic", "publish", said)
         _allow(profile, "topic", "subscribe", heard)
         _allow(profile, "service", "reply", services | ({"enable"} if listens else set()))
+        if NODES in kind.parameters:
+            _allow(profile, "service", "request", {f"{node}/get_state" for node in managed_nodes})
     ElementTree.indent(root)
     return POLICY_HEAD + ElementTree.tostring(root, encoding="unicode") + "\n"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import struct
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -153,8 +152,6 @@ def _check_config(config: SystemConfig) -> None:
         raise ValueError(f"the networks are built for {PLANE} bins and frames, and the front end has {plane}")
     if n_bands > front_end.n_bins:
         raise ValueError(f"{n_bands} mel bands are more than there are bins")
-    if not all(math.isfinite(azimuth) for azimuth in config.azimuths):
-        raise ValueError("every azimuth must be a finite number of radians")
     if n_bands > 0 and not np.isfinite(mel_filters(n_bands, front_end.n_bins, front_end.sample_rate)).all():
         raise ValueError("the configuration leads to filters that are no finite numbers")
 

@@ -19,13 +19,14 @@ from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat, Description,
 from seld_overlap_ros.streaming.stream import Window
 
 LOOK_EVERY_S = 0.5
+LATCHED_AFTER_S = 2.0  # of audio without audio_info; less than a window, so that nothing is lost
 INFO_WAIT_S = 6.0  # capture nodes repeat audio_info every 5 s
 AUDIO_WAIT_S = 10.0
 SETTLE_S = 1.0  # without audio; then a chunk that waits for the next one has waited long enough
 # Best effort hears reliable and best-effort sources alike. The depth bridges a busy moment of some seconds.
 AUDIO_QOS = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
-# Old capture nodes do not latch, and a latching subscriber would get nothing from them.
-INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.VOLATILE)
+INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.VOLATILE)  # old capture nodes do not latch
+LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # and would send this nothing
 
 
 class AudioTopic:
@@ -43,6 +44,7 @@ class AudioTopic:
         self.kind: AudioKind  # that it listens to
         self._heard = False  # whether anything has come of that
         self._seen: AudioKind | None = None  # at the last look
+        self._refused: set[AudioKind] = set()  # by DDS
         self._subscription = None
         self._listen(self._kinds[0])
         self._timer = node.create_timer(LOOK_EVERY_S, self._look) if len(self._kinds) > 1 else None
@@ -90,7 +92,8 @@ class AudioTopic:
         """
         is_there = self._heard and self.kind.type_name in self._types(self.kind.topic)
         better = self._kinds[: self._kinds.index(self.kind)] if is_there else self._kinds
-        best = next((kind for kind in better if kind.type_name in self._types(kind.topic)), None)
+        best = next((kind for kind in better if kind not in self._refused
+                     and kind.type_name in self._types(kind.topic)), None)
         if best is not None and best is self._seen and best is not self.kind:
             self._go_over_to(best)
         self._seen = best
@@ -100,8 +103,8 @@ class AudioTopic:
         try:
             self._listen(kind)
         except RuntimeError as error:  # rcl's: DDS lets a process have one type a topic, and a node beside has another
-            sentence = f"{kind.type_name} on {kind.topic} cannot be listened to: {error}"
-            self._node.get_logger().warning(sentence, once=True)
+            self._refused.add(kind)
+            self._node.get_logger().warning(f"{kind.type_name} on {kind.topic} cannot be listened to: {error}")
             self._listen(before)
             return
         self._node.get_logger().info(f"found {kind.type_name} on {self.name}: listening to that")
@@ -133,11 +136,10 @@ class AudioInput:
         self._first_audio: float | None = None
         AudioFormat(*self._told())  # refuses now what no audio could be taken for
         self.topic = AudioTopic(node, node.value("audio_type"), self._on_audio)
-        self._info_in, self._info = None, None
+        self._info_in, self._info, self._info_qos = None, None, INFO_QOS
         self._kind = self.topic.kind  # of the latest message
         if find_message("audio_common_msgs", "AudioDataStamped"):  # the package whose AudioInfo is meant
-            info_type = find_message("audio_common_msgs", "AudioInfo")
-            self._info_in = node.create_subscription(info_type, "audio_info", self._on_info, INFO_QOS)
+            self._listen_for_info(INFO_QOS)
         self._watch = node.create_timer(1.0, self._on_watch)
 
     def status(self) -> Status:
@@ -152,6 +154,22 @@ class AudioInput:
         self._node.destroy_timer(self._watch)
         if self._info_in is not None:
             self._node.destroy_subscription(self._info_in)
+
+    def _listen_for_info(self, qos: QoSProfile) -> None:
+        if self._info_in is not None:
+            self._node.destroy_subscription(self._info_in)
+        info_type, self._info_qos = find_message("audio_common_msgs", "AudioInfo"), qos
+        self._info_in = self._node.create_subscription(info_type, "audio_info", self._on_info, qos)
+
+    def _look_for_latched_info(self) -> None:
+        """Ask for what was said before it listened, where all who say it keep it."""
+        if self._info_in is None:
+            return
+        name = self._node.resolve_topic_name("audio_info")
+        kept = {giver.qos_profile.durability for giver in self._node.get_publishers_info_by_topic(name)}
+        qos = LATCHED_QOS if kept == {DurabilityPolicy.TRANSIENT_LOCAL} else INFO_QOS
+        if qos is not self._info_qos:
+            self._listen_for_info(qos)
 
     def _on_info(self, message: Any) -> None:
         self._info = from_audio_info(message)
@@ -190,7 +208,10 @@ class AudioInput:
             return
         if quiet_s > SETTLE_S:
             self._take(self.intake.stream.settle())
-        if now - self._first_audio > INFO_WAIT_S and self.topic.kind.info and not self.intake.knows_format:
+        waits_s = now - self._first_audio if self.topic.kind.info and not self.intake.knows_format else 0.0
+        if waits_s > LATCHED_AFTER_S:
+            self._look_for_latched_info()
+        if waits_s > INFO_WAIT_S:
             self._do_without_info()
         elif quiet_s > AUDIO_WAIT_S:
             self._notices(

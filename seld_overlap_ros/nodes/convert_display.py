@@ -103,8 +103,9 @@ def to_hark_source(header: Header, sounds: Sequence[SoundEvent], count: int, har
 def to_hark_src_wave(message: SeparatedSource, count: int, hark: ModuleType) -> object:
     """HarkSrcWave of one chunk of one sound, the count-th; samples are float32 in the range of int16 there.
 
-    As in HARK, `data_bytes` counts two bytes a sample.
+    As in HARK, `data_bytes` counts two bytes a sample. Raises ValueError for an event that is none.
     """
+    from_event(message.event)
     samples = (np.asarray(message.samples, np.float32) * np.float32(INT16)).astype(np.float32)
     source = hark.HarkSrcWaveVal(
         **_hark_place(message.event),

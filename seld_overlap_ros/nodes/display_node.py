@@ -53,7 +53,12 @@ class DisplayNode(RunnableNode):
             self._n_windows += 1
 
     def _on_separated(self, message: SeparatedSource) -> None:
-        self._hark_src_wave.publish(convert.to_hark_src_wave(message, self._n_waves, self._hark))
+        try:
+            wave = convert.to_hark_src_wave(message, self._n_waves, self._hark)
+        except ValueError as error:
+            self._notices("separated", f"a separated sound is left out: {error}")
+            return
+        self._hark_src_wave.publish(wave)
         self._n_waves += 1
 
 

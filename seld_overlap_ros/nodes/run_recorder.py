@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import GetState
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.task import Future
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
 
 from seld_overlap_ros.bags.runs import RunWriter
@@ -21,11 +17,11 @@ from seld_overlap_ros.messages import AudioKind
 from seld_overlap_ros.nodes.audio_input import AudioTopic
 from seld_overlap_ros.nodes.diagnostics import TOPIC as DIAGNOSTICS
 from seld_overlap_ros.nodes.running import RunnableNode, run
+from seld_overlap_ros.nodes.waiting import Awaited
 from seld_overlap_ros.streaming.pcm import AudioError, Description
 
 READY = "ready, recording into"  # what launch/replay.launch.py waits for in the log
 LOOK_EVERY_S = 0.25
-ANSWER_S = 5.0  # for a node to say its state; the answer of one that has died, or was only just found, never comes
 READY_S = 300.0  # for all nodes to load their networks; on a busy machine that takes minutes
 STALLED_S = 60.0  # of silence while the player is still there, which may wait for the graph
 QOS = QoSProfile(depth=200)
@@ -42,9 +38,7 @@ class RunRecorder(RunnableNode):
         for topic, kind in SAID.items():
             qos = LATCHED_QOS if topic == "labels" else QOS
             self.create_subscription(kind, topic, self._record(topic), qos, raw=True)
-        names = filter(None, self.value("nodes").split(","))
-        self._not_yet = {name: self.create_client(GetState, f"{name}/get_state") for name in names}
-        self._asked: dict[str, tuple[float, Future]] = {}  # when, and the answer to be
+        self._awaited = Awaited(self, self.value("nodes"))
         self._began = time.monotonic()
         self._audio: AudioTopic | None = None
         self._n_quiet: int | None = None  # looks since audio or events came, as event_recorder counts them
@@ -95,20 +89,13 @@ class RunRecorder(RunnableNode):
 
     def _look_for_nodes(self) -> None:
         """Raises ValueError if they take too long."""
-        for name, client in list(self._not_yet.items()):
-            asked_s, answer = self._asked.get(name, (-math.inf, None))
-            if answer is not None and answer.done():
-                if answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
-                    del self._not_yet[name]
-                del self._asked[name]
-            elif time.monotonic() - asked_s > ANSWER_S and client.service_is_ready():
-                self._asked[name] = time.monotonic(), client.call_async(GetState.Request())
-        if not self._not_yet:
+        missing = self._awaited.missing()
+        if not missing:
             self._audio = AudioTopic(self, AUTO, self._on_audio)
             self.get_logger().info(f"{READY} {self.value('folder')} while there is audio on "
                                    f"{self._audio.name}")
         elif time.monotonic() - self._began > READY_S:
-            raise ValueError(f"{', '.join(self._not_yet)} not active after {READY_S:g} s: see what they say, or name "
+            raise ValueError(f"{', '.join(missing)} not active after {READY_S:g} s: see what they say, or name "
                              "others in the parameter nodes")
 
 

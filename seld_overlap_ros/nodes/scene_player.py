@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from seld_overlap_ros.graphs import SCENE_PLAYER
 from seld_overlap_ros.nodes.audio_messages import WRITERS, kind_to_send, message_type, to_audio_info
 from seld_overlap_ros.nodes.running import RunnableNode, run
+from seld_overlap_ros.nodes.waiting import Awaited
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import SECOND, AudioError, AudioFormat
 from seld_overlap_ros.streaming.sources import TAIL_S, FilePlayer, Microphone, SoundFile, find_scene
@@ -45,6 +46,7 @@ class ScenePlayer(RunnableNode):
             self._info = self.create_publisher(type(message), "audio_info", INFO_QOS)
             self._info.publish(message)
             self._info_timer = self.create_timer(INFO_EVERY_S, lambda: self._info.publish(message))
+        self._awaited = Awaited(self, self.value("nodes"))
         self._steps = self._play()
         self._timer = self.create_timer(self._tick_s(), lambda: next(self._steps, None))
 
@@ -67,10 +69,9 @@ class ScenePlayer(RunnableNode):
 
     def _play(self) -> Iterator[None]:
         """The whole performance, a moment further with each tick of the timer."""
-        yield from self._wait(self._heard, LISTENER_WAIT_S)
-        if not self._heard():
-            self.get_logger().warning(f"fewer than {self.value('listeners')} subscribers of {self._audio.topic_name} "
-                                      f"after {LISTENER_WAIT_S:g} s: playing all the same")
+        yield from self._wait(lambda: not self._missing(), LISTENER_WAIT_S)
+        if missing := self._missing():
+            self.get_logger().warning(f"{missing} after {LISTENER_WAIT_S:g} s: playing all the same")
         yield from self._wait(lambda: False, SETTLE_S)
         self.get_logger().info(f"playing {self.value('file') or self.value('device')} to {self._audio.topic_name}")
         # A little before a tick of the timer, so that a chunk is due just before one comes, and not just after it.
@@ -88,8 +89,13 @@ class ScenePlayer(RunnableNode):
         while not over() and time.monotonic() < deadline:
             yield
 
-    def _heard(self) -> bool:
-        return self._audio.get_subscription_count() >= self.value("listeners")
+    def _missing(self) -> str:
+        """Who is not there yet to hear it; empty: all are."""
+        if nodes := self._awaited.missing():
+            return f"{', '.join(nodes)} not active"
+        if self._audio.get_subscription_count() < self.value("listeners"):
+            return f"fewer than {self.value('listeners')} subscribers of {self._audio.topic_name}"
+        return ""
 
     def _message(self, stamp_ns: int, samples: np.ndarray) -> Any:
         return WRITERS[self._kind.name](stamp_ns, self.value("frame_id"), samples, self._format)

@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from seld_overlap_ros.config import MAX_RATE
+
 SECOND = 1_000_000_000  # [ns], in which stamps are counted
 LOUDEST = 2.0**31  # floats beyond any integer's full scale are no sound, and their squares would overflow
-RATES = (1000, 768000)  # [Hz]
+RATES = (1000, MAX_RATE)  # [Hz]
 
 
 class AudioError(ValueError):

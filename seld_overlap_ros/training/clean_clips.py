@@ -5,6 +5,7 @@ This is the ceiling of what SSC can reach in a mixture, and the way to find labe
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from seld_overlap_ros.models.ssc_net import MelSscNet
 from seld_overlap_ros.simulation.mixture import SPEED, as_heard, at_speed, place_in_window
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.training.augment import blank, colour
-from seld_overlap_ros.training.train import quiet
+from seld_overlap_ros.training.train import claim, quiet
 
 WIDTH = 0.25
 MEL_BANDS = 64
@@ -156,11 +157,20 @@ class _Module(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def digest(clips: Sequence[Clip]) -> str:
+    """Of clips and their labels, to tell others from them."""
+    found = hashlib.sha256()
+    for clip in clips:
+        found.update(clip.label.encode() + b"\0" + clip.samples.tobytes())
+    return found.hexdigest()[:16]
+
+
 def check_clips(clips: dict[str, Sequence[Clip]], epochs: int, out: Path) -> Outcome:
     """Train SSC on the clips of "train", keep the epoch that is best on "val", and name those of "test".
 
-    Started again, a run that was cut off goes on where it was.
+    Started again, a run that was cut off goes on where it was. Raises ValueError if `out` holds another one.
     """
+    claim(out, {"epochs": epochs, "clips": {split: digest(own) for split, own in clips.items()}})
     quiet()
     keep_freed_memory()
     lightning.seed_everything(0, verbose=False)

@@ -198,7 +198,7 @@ def train(
         model, asked["start"] = _started(start, config, systems)
     needed = own_stages(systems[0]) if start else needed_stages(systems)
     _check(recipe, needed, mixtures, processes)
-    _claim(out, asked | {"config": config.to_dict()})
+    claim(out, asked | {"config": config.to_dict()})
     # looked up before any is trained: of several processes each must train the same
     for stage in [stage for stage in needed if not _figures_file(out, stage).is_file()]:
         first = weights_for(stage, systems[0], model) if model else None
@@ -244,11 +244,11 @@ def _figures_file(out: Path, stage: str) -> Path:
     return stage_file(out, stage).with_suffix(".json")
 
 
-def _claim(out: Path, asked: dict) -> None:
-    """Write down what a folder trains; a run that goes on must be the same one."""
+def claim(out: Path, asked: dict) -> None:
+    """Write down what a folder trains, in run.json. Raises ValueError if it holds another training already."""
     out.mkdir(parents=True, exist_ok=True)
-    claim, text = out / "run.json", json.dumps(asked, indent=1)
-    if claim.is_file() and claim.read_text() != text:
-        raise ValueError(f"{out} holds another training (recipe, seed, mixtures, array, classes, start or version): "
-                         "set --out to another folder")
-    claim.write_text(text)
+    file, text = out / "run.json", json.dumps(asked, indent=1)
+    if file.is_file() and file.read_text() != text:
+        raise ValueError(f"{out} holds another training (its run.json tells what of, and how): set --out to another "
+                         "folder")
+    file.write_text(text)

@@ -117,10 +117,13 @@ def test_other_safetensors_are_refused(tmp_path):
 NOT_JSON = ["[]", "null", "not json", "[" * 100_000]
 BAD_VALUES = [
     ("width", float("nan")), ("width", 10**400), ("width", "wide"), ("width", 1e-300), ("system", []), ("labels", 3),
-    ("labels", []), ("azimuths", [0.0, float("nan")]), ("azimuths", [0.0, float("inf")]), ("azimuths", []),
+    ("labels", []), ("labels", "ab"), ("labels", ["a", 3]), ("labels", ["a", " "]), ("labels", ["a", ["b"]]),
+    ("steered", "false"), ("azimuths", [-3.1415926536, 3.1415926536]), ("azimuths", [0.5] * 8),
+    ("azimuths", [0.0, float("nan")]), ("azimuths", [0.0, float("inf")]), ("azimuths", []),
     ("array", {"positions": []}), ("array", {"positions": [[0, 0, 10**400]] * 8}),
     ("mel_bands", 32 * 10**6), ("mel_bands", -32), ("mel_bands", 33),
-    ("front_end", {"n_frames": float("inf")}), ("front_end", {"sample_rate": 16000, "n_mels": 64}),
+    ("front_end", {"n_frames": float("inf")}), ("front_end", {"sample_rate": 10**7}),
+    ("front_end", {"sample_rate": 16000, "n_mels": 64}),
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
 from seld_overlap_ros.config import FrontEnd  # noqa: E402
@@ -39,6 +40,9 @@ class Bench:
         self.mouth = rclpy.create_node("mouth")
         for node in (self.ears, self.mouth):
             self._executor.add_node(node)
+        self.listen()
+
+    def listen(self):
         self.input = AudioInput(self.ears, FRONT_END, 2, 0.5, Notices(self.said.append),
                                 lambda window, frame_id: self.windows.append((window, frame_id)))
 
@@ -156,6 +160,37 @@ def test_audio_without_stamps_is_found_and_heard(open_bench, samples, wanted):
     assert is_heard(bench, samples[:, :2]).stamp_ns == 0
     assert bench.said == ["the audio has no stamps: it is taken for unbroken, its time counts from 0"]
     assert bench.input.topic.name == "/audio"
+
+
+def test_info_that_was_said_once_before_it_listened_is_heard(open_bench, samples):
+    bench = open_bench()
+    bench.input.close()
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    info = bench.mouth.create_publisher(AudioInfo, "audio_info", latched)
+    info.publish(AudioInfo(channels=2, sample_rate=RATE, sample_format="F32LE", coding_format="wave"))
+    bench.listen()
+    play(bench.publisher(AudioDataStamped, "audio_stamped"), samples[:, :2], "F32LE")
+    is_heard(bench, samples[:, :2])
+    assert not bench.said
+
+
+def test_audio_that_dds_refuses_is_asked_for_once(open_bench, monkeypatch, capfd):
+    bench = open_bench()
+    create, asked = bench.ears.create_subscription, []
+
+    def refusing(kind, topic, *args, **given):
+        if kind is AudioData:
+            asked.append(topic)
+            raise RuntimeError("another type is there")
+        return create(kind, topic, *args, **given)
+
+    monkeypatch.setattr(bench.ears, "create_subscription", refusing)
+    bare = bench.mouth.create_publisher(AudioData, "audio", 10)
+    bench.wait(lambda: asked)
+    bench.spin_for(4 * audio_input.LOOK_EVERY_S)
+    assert asked == ["audio"] and bench.input.topic.name == "/audio_stamped"
+    assert "audio_common_msgs/msg/AudioData on audio cannot be listened to: another type" in capfd.readouterr().err
+    assert not bare.get_subscription_count()
 
 
 def test_of_two_topics_that_with_stamps_is_taken(open_bench, samples):

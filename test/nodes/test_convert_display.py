@@ -109,6 +109,11 @@ def test_hark_gets_degrees_and_unit_vectors():
     assert second.azimuth == pytest.approx(180)
 
 
+def test_a_sound_that_is_nowhere_is_no_wave():
+    with pytest.raises(ValueError, match="finite"):
+        to_hark_src_wave(SeparatedSource(header=HEADER, event=sound(azimuth=math.inf)), 0, HARK)
+
+
 def test_hark_gets_samples_in_the_range_of_16_bits():
     samples = np.array([0.0, 0.5, -1.0], np.float32)
     message = to_hark_src_wave(SeparatedSource(header=HEADER, event=sound(7), samples=samples), 3, HARK)

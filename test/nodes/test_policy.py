@@ -16,7 +16,7 @@ from seld_overlap_ros.up import command, environment  # noqa: E402
 pytestmark = pytest.mark.ros
 LIMIT_S = 150.0
 POLICY = Path(__file__).parents[2] / "config" / "policy.xml"
-VERBS = ("publish", "subscribe", "reply")
+VERBS = ("publish", "subscribe", "reply", "request")
 
 
 def allowed():
@@ -36,7 +36,7 @@ def allowed():
 def used(observer, node):
     """Verb -> full names that a running node has."""
     ask = (observer.get_publisher_names_and_types_by_node, observer.get_subscriber_names_and_types_by_node,
-           observer.get_service_names_and_types_by_node)
+           observer.get_service_names_and_types_by_node, observer.get_client_names_and_types_by_node)
     return {verb: {name for name, _ in each(node, "/")} for verb, each in zip(VERBS, ask, strict=True)}
 
 
@@ -61,7 +61,7 @@ def test_what_running_nodes_do_is_allowed(graph, model, cascade_model, tmp_path)
             seen = {name: used(observer, name) for name in names & there}
         for name, did in seen.items():
             for verb, topics in did.items():
-                rules = policy[name][verb]
+                rules = policy[name].get(verb, set())
                 assert not {t for t in topics if not any(fnmatch.fnmatchcase(t, rule) for rule in rules)}, (name, verb)
     finally:
         for process in running:

@@ -11,6 +11,7 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from audio_common_msgs.msg import AudioDataStamped, AudioInfo  # noqa: E402
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 
 from seld_overlap_ros.nodes import convert, scene_player  # noqa: E402
@@ -117,6 +118,33 @@ def test_it_waits_for_all_listeners_that_it_is_told_of(listen, scene):
     assert play(file=path, rate=20.0, listeners=2) == 0
     timer.join()
     assert len(late[0].chunks) == len(first.chunks) == 70
+
+
+def test_it_waits_for_nodes_until_they_are_active(listen, scene):
+    listener = listen()
+    node = LifecycleNode("slow", context=listener._context)
+    listener._executor.add_node(node)
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    active_ns = []
+
+    def activate():
+        active_ns.append(time.time_ns())
+        node.trigger_activate()
+
+    timer = threading.Timer(4.0, activate)  # long after the first listener is there
+    timer.start()
+    try:
+        assert play(file=scene[0], rate=20.0, nodes="slow") == 0
+        assert listener.arrivals[0] > active_ns[0]
+    finally:
+        timer.join()
+        node.destroy_node()
+
+
+def test_nodes_that_do_not_come_are_named(scene, monkeypatch, capfd):
+    monkeypatch.setattr(scene_player, "LISTENER_WAIT_S", 0.2)
+    assert play(file=scene[0], rate=50.0, nodes="nobody,no_one") == 0
+    assert "nobody, no_one not active after 0.2 s: playing all the same" in capfd.readouterr().err
 
 
 def test_without_a_listener_it_says_so_and_plays(scene, monkeypatch, capfd):

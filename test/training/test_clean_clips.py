@@ -1,5 +1,7 @@
 """SSC on clean clips: two kinds of tone are learnt, and what came out is counted right."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,10 @@ def test_two_kinds_of_tone_are_learnt(clips, tmp_path, monkeypatch):
     assert outcome.labels == ("high", "low")
     assert outcome.confusion.sum() == 12
     assert outcome.accuracy > 0.9
+    assert check_clips(clips, epochs=5, out=tmp_path).accuracy == outcome.accuracy  # started again
+    others = clips | {"val": [*clips["val"][1:], replace(clips["val"][0], label="low")]}
+    with pytest.raises(ValueError, match="holds another training"):
+        check_clips(others, epochs=5, out=tmp_path)
 
 
 def test_a_clip_is_varied_by_epoch_and_index_only_and_not_at_all_without_an_epoch(clips):

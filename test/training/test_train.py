@@ -265,7 +265,7 @@ def test_a_folder_that_holds_another_training_is_refused(data, tmp_path):
 def test_other_mixtures_are_another_training_though_they_are_as_many(data, tmp_path):
     train(SHORT, CONFIG, data, tmp_path, systems=["cascade"])
     others = replace(data, train=replace(data.train, truth=data.train.truth[::-1]))
-    with pytest.raises(ValueError, match=r"holds another training \(recipe, seed, mixtures"):
+    with pytest.raises(ValueError, match="holds another training"):
         train(SHORT, CONFIG, others, tmp_path, systems=["cascade"])
 
 
