@@ -284,7 +284,12 @@ NODES = Parameter("nodes", "", "Lifecycle nodes to wait for before the start, su
 SCENE_PLAYER = NodeKind(
     "scene_player",
     (
-        Parameter("file", "", "WAV or FLAC file to play, or `demo`, which is shipped."),
+        Parameter(
+            "file",
+            "",
+            "WAV or FLAC file to play, or `demo`, which is shipped; 1 s of silence follows: with a longer hop its end "
+            "may not be heard.",
+        ),
         Parameter(
             "device", "", "Microphone to capture from, by sounddevice's number or name, or `default`; not with a file."
         ),

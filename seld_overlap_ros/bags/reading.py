@@ -129,6 +129,7 @@ class _Survey:
     received_ns: int = 0  # when the first chunk was
     described: Description | None = None  # the first format that is told
     events: dict[int, tuple[int, Event]] = field(default_factory=dict)  # id -> stamp of the onset, event
+    n_truth: int = 0  # messages of truth
 
     @property
     def stamped(self) -> bool:
@@ -141,7 +142,7 @@ def _survey(storage: Storage, topics: _Topics, n_channels: int) -> _Survey:
     found = _Survey(n_channels)
     for connection, time_ns, raw in storage.messages(topics.surveyed):
         try:
-            _take(found, topics, connection, time_ns, topics.read(connection, raw))
+            _take(found, storage, topics, connection, time_ns, topics.read(connection, raw))
         except (ValueError, AttributeError) as error:  # of audio it is said again, and counted, when it is listened to
             storage.note(f"{connection.topic}: {short(error)}")
     if not found.chunks:
@@ -152,7 +153,9 @@ def _survey(storage: Storage, topics: _Topics, n_channels: int) -> _Survey:
     return found
 
 
-def _take(found: _Survey, topics: _Topics, connection: Connection, time_ns: int, message: Any) -> None:
+def _take(
+    found: _Survey, storage: Storage, topics: _Topics, connection: Connection, time_ns: int, message: Any
+) -> None:
     if same(connection, topics.audio):
         chunk = topics.kind.read(message, _told(found.described, found.n_channels))
         found.received_ns = found.received_ns or time_ns
@@ -160,8 +163,14 @@ def _take(found: _Survey, topics: _Topics, connection: Connection, time_ns: int,
     elif topics.info is not None and same(connection, topics.info):
         found.described = found.described or from_audio_info(message)
     else:
+        found.n_truth += 1
+        if len({event.id for event in message.events}) < len(message.events):
+            storage.note(f"{connection.topic}: of sounds of one message that share an id only the last one counts")
         for event in [*message.events, *message.ended]:
-            found.events[event.id] = (to_ns(event.onset), from_event(event))
+            try:
+                found.events[event.id] = (to_ns(event.onset), from_event(event))
+            except ValueError as error:
+                storage.note(f"{connection.topic}: {short(error)}")
 
 
 def _told(described: Description | None, n_channels: int) -> Description:
@@ -208,7 +217,11 @@ class Bag:
         self._stretches = _stretches(survey)
         # of the stamps of a node, which count from 0 where the audio has none
         self.shift_ns = 0 if survey.stamped else self._stretches[0].start_ns
-        self.events = None if topics.truth is None else self._true_events(survey)  # None: no ground truth
+        # None: no ground truth; a bag of silence has a message that says so
+        self.events = self._true_events(survey) if topics.truth and survey.n_truth else None
+        if topics.truth and not survey.n_truth:
+            storage.note(f"{storage.name} has no ground truth (no message of {topics.truth.topic} that can be read): "
+                         "there is nothing to score against")
 
     @property
     def duration_s(self) -> float:

@@ -16,6 +16,8 @@ from rosbags.rosbag2.storage_mcap import McapReader
 
 from seld_overlap_ros.bags.mending import mend
 
+SUFFIXES = (".mcap", ".db3")
+
 
 class BagError(ValueError):
     """A bag that cannot be used; the sentence says why."""
@@ -53,10 +55,13 @@ class Storage:
                 return [path]
         except Exception as error:
             reason = short(error)
-        inside = sorted(path.rglob("*"), key=_numbered) if path.is_dir() else [path]
+        inside = sorted(path.iterdir(), key=_numbered) if path.is_dir() else [path]
+        if path.is_dir() and not any(file.suffix in SUFFIXES for file in inside) and any(
+                file.suffix in SUFFIXES for file in path.rglob("*")):
+            raise BagError(f"{path} is a folder of bags: name the bags in it one by one")
         mended = Path(mkdtemp(prefix="seld_overlap_bag_"))
         weakref.finalize(self, shutil.rmtree, mended, ignore_errors=True)
-        files = [self._whole(file, mended) for file in inside if file.suffix in (".mcap", ".db3")]
+        files = [self._whole(file, mended) for file in inside if file.suffix in SUFFIXES]
         files = [file for file in files if file is not None]
         if not files:
             raise BagError(f"{path} is no bag that can be read: {' '.join(self.notes) or reason}")

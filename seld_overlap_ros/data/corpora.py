@@ -164,7 +164,9 @@ def _row(recording: Recording, folder: Path, licence: str, is_noise: bool) -> Ro
 
 
 def _newer(made: Path, source: Path) -> bool:
-    return made.stat().st_mtime >= source.stat().st_mtime
+    """By when the source came to lie there, too: a copy may keep an older date."""
+    there = source.stat()
+    return made.stat().st_mtime >= max(there.st_mtime, there.st_ctime)
 
 
 def _cut(path: Path, is_noise: bool) -> np.ndarray:

@@ -209,4 +209,6 @@ def _table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
         rows = list(csv.DictReader(file))
     if lacking := [column for column in columns if not rows or column not in rows[0]]:
         raise CorpusError(f"{path} has no column {', '.join(lacking)}; is it the data set's own file?")
+    if cut := [number for number, row in enumerate(rows, 2) if any(row[column] is None for column in columns)]:
+        raise CorpusError(f"line {cut[0]} of {path} is cut off; take the data set's own file.")
     return rows

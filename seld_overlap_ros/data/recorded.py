@@ -69,9 +69,9 @@ def import_scenes(
 def read_labels(path: Path) -> list[Label]:
     """Lines of a CSV, with or without a head. Raises ValueError that names the line."""
     labels = []
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         for number, line in enumerate(csv.reader(file), start=1):
-            if not line or (number == 1 and not line[0].strip().lstrip("-").isdigit()):
+            if not line or (number == 1 and not any(map(_is_whole, line[:2]))):
                 continue
             try:
                 label = Label(int(line[0]), int(line[1]), int(line[2]), float(line[3]), float(line[4]))
@@ -81,6 +81,10 @@ def read_labels(path: Path) -> list[Label]:
                 raise ValueError(f"line {number} of {path.name} holds a number that cannot be")
             labels.append(label)
     return labels
+
+
+def _is_whole(text: str) -> bool:
+    return text.strip().lstrip("-").isdigit()
 
 
 def events(labels: Iterable[Label]) -> list[list[Label]]:
@@ -141,5 +145,5 @@ def to_entry(number: int, lines: list[Label], names: list[str], path: Path, lice
 def class_names(folder: Path) -> list[str]:
     """The names in a folder's `classes.txt`, by number; none where there is no such file."""
     path = folder / "classes.txt"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
     return [class_name(line) for line in lines if line.strip()]

@@ -25,6 +25,8 @@ class Event:
 
     def __post_init__(self) -> None:
         numbers = (self.azimuth, self.onset_s, self.duration_s, self.score)
+        if not 0 <= self.id < 2**64:
+            raise ValueError(f"an event needs an id from 0 to 2^64 - 1, got {self.id}")
         if not all(math.isfinite(number) for number in numbers) or self.duration_s < 0:
             raise ValueError(f"an event needs finite numbers and a duration of at least 0 s, got {self}")
 
@@ -62,7 +64,7 @@ class Event:
                 duration_s=float(entry["duration_s"]),
                 score=float(entry.get("score", 1.0)),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"event is incomplete or malformed: {error!r} in {entry!r}") from error
 
 

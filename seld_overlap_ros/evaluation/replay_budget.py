@@ -7,6 +7,8 @@ an event was lost
 - by SSS, if SSC names the clean sound rightly, and what was separated wrongly;
 - by one of these two, where the bag has no stem of the sound to tell;
 - by the tracks, if that window named it rightly, and the event that was made of it and its neighbours did not.
+
+A sound of which no window holds anything is lost by no stage, and left out.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ NAMED = "named"
 def budget(matching: Matching, looks: Sequence[Look], stems: Mapping[int, Track], engine: Engine) -> dict[int, str]:
     """Each true sound, by its id -> NAMED, or which of LOST it was lost by."""
     named = {true.id for true, _ in matching.named}
-    truth = [*(true for true, _ in matching.pairs), *matching.missed]
-    return {true.id: NAMED if true.id in named else _lost(true, fullest(true, looks, engine.config.front_end.window_s),
-                                                         stems, engine) for true in truth}
+    window_s = engine.config.front_end.window_s
+    truth = [true for true in (*(true for true, _ in matching.pairs), *matching.missed)
+             if any(true.onset_s < look.start_s + window_s and true.end_s > look.start_s for look in looks)]
+    return {true.id: NAMED if true.id in named else _lost(true, fullest(true, looks, window_s), stems, engine)
+            for true in truth}
 
 
 def fullest(event: Event, looks: Sequence[Look], window_s: float) -> Look:

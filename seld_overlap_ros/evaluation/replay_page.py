@@ -149,7 +149,8 @@ def _scene(result: dict, number: int, title: str) -> str:
     heard = {name: [Event.from_json(entry) for entry in one["heard"][number]["events"]]
              for name, one in result["systems"].items()}
     palette = colours(truth, *heard.values())
-    scenes = {name: Scene(truth, events, bag["duration_s"], RESOLUTION, palette) for name, events in heard.items()}
+    length_s = bag["duration_s"] or 1.0  # of audio of which none can be heard: an empty second
+    scenes = {name: Scene(truth, events, length_s, RESOLUTION, palette) for name, events in heard.items()}
     plots = "".join(
         f'<h3>{escape(name)}</h3><div class="plot">{timeline_axis(scene)}<div class="scroll" tabindex="0" '
         f'role="region" aria-label="Timeline of {escape(name)}">{timeline(scene)}</div></div>'

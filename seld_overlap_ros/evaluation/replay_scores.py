@@ -179,11 +179,18 @@ def numbers(scored: Sequence[Scored]) -> dict:
 
 
 def drawn(bag: Bag) -> set[int]:
-    """The sounds of the paper's count: one of those that begin in the same stretch, drawn once and for all."""
+    """The sounds of the paper's count: one of those that begin in the same stretch, drawn once and for all.
+
+    By what sounds there and when, wherever the bag lies and whatever it is called.
+    """
     stretches = defaultdict(list)
-    for event in bag.events:
-        stretches[int(event.onset_s // STRETCH_S)].append(event.id)
-    return {ids[scene_rng("count", bag.path.name, number).integers(len(ids))] for number, ids in stretches.items()}
+    for event in sorted(bag.events, key=lambda event: (event.onset_s, event.azimuth)):
+        stretches[int(event.onset_s // STRETCH_S)].append(event)
+    chosen = {}
+    for number, events in stretches.items():
+        said = [(event.label, round(event.onset_s, 2)) for event in events]
+        chosen[number] = events[scene_rng("count", number, said).integers(len(events))].id
+    return set(chosen.values())
 
 
 def _soundings(scored: Sequence[Scored]) -> tuple[Sounding, Sounding]:

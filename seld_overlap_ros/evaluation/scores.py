@@ -35,6 +35,8 @@ def interval95_over(hits: np.ndarray, recordings: np.ndarray) -> tuple[float, fl
     error, freedom = _standard_error(hits, recordings)
     if not freedom:
         return 0.0, 1.0
+    if not error:  # all recordings alike, which tells nothing of their spread: as many trials as recordings
+        return interval95(round(float(np.mean(hits)) * (freedom + 1)), freedom + 1)
     reach = t.ppf(0.975, freedom) * error
     return max(0.0, float(np.mean(hits) - reach)), min(1.0, float(np.mean(hits) + reach))
 
@@ -45,7 +47,9 @@ def p_over(first: np.ndarray, second: np.ndarray, recordings: np.ndarray) -> flo
     error, freedom = _standard_error(gain, recordings)
     if not freedom or not gain.mean():
         return 1.0
-    return float(2 * t.sf(abs(gain.mean()) / error, freedom)) if error else 0.0
+    if not error:  # all recordings for the same one: a sign test
+        return 2 * 0.5 ** (freedom + 1)
+    return float(2 * t.sf(abs(gain.mean()) / error, freedom))
 
 
 def _standard_error(values: np.ndarray, clusters: np.ndarray) -> tuple[float, int]:

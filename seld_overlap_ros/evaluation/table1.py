@@ -235,9 +235,21 @@ def with_earlier(results: dict, earlier: dict) -> dict:
     if best is None:
         raise ValueError(f"what the best system says is not known: evaluate {max(every)[1]} again too, with --runs")
     index = [seed["run"] for seed in seeds].index(best["run"])
+    _check_compared(results, earlier, {seed["run"]: seed["systems"] for seed in seeds})
     compared = {(one["run"], one["system"]): one for file in (earlier, results) for one in file.get("comparisons", [])}
     return plain({**results, "systems": over_seeds(seeds), "paired": paired_by_seed(seeds), "seeds": seeds,
                   "best": {**best, "index": index}, "comparisons": list(compared.values())})
+
+
+def _check_compared(results: dict, earlier: dict, systems: Mapping[str, dict]) -> None:
+    """Raises ValueError if comparisons are kept with an `overlap` that is another one now."""
+    again = {(one["run"], one["system"]) for one in results.get("comparisons", [])}
+    before = {seed["run"]: seed["systems"] for seed in earlier["seeds"]}
+    for one in earlier.get("comparisons", []):
+        run, of = one["against"], "overlap"
+        if (one["run"], one["system"]) not in again and before[run][of]["sha256"] != systems[run][of]["sha256"]:
+            raise ValueError(f"{one['run']} was compared with an {of} of {run} that is another one now: evaluate it "
+                             "again too, with --beside")
 
 
 def _kept(earlier: dict, now: dict | None) -> bool:

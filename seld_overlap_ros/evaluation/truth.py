@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.evaluation.events import Event, plain
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def load_truth(path: Path) -> Truth:
         truth = _truth(json.loads(path.read_text(encoding="utf-8")))
     except KeyError as error:
         raise ValueError(f"{path} is no scene: it lacks {error}") from error
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path} is no scene: {error}") from error
     if len({event.id for event in truth.events}) != len(truth.events):
         raise ValueError(f"{path} is no scene: each event needs an id of its own")
@@ -82,6 +82,6 @@ def _simulated(scene: dict) -> Simulated:
     return Simulated((width, depth, height), float(scene["room"]["t60_s"]), float(scene["snr_db"]))
 
 
-def _credit(what: str, entry: dict) -> str:
+def _credit(what: str | None, entry: dict) -> str:
     author = f" by {entry['author']}" if entry.get("author") else ""
-    return f"{what.replace('_', ' ')}: {entry['source']}{author} ({entry['licence']})"
+    return f"{plain(what)}: {entry['source']}{author} ({entry['licence']})"

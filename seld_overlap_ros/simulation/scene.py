@@ -20,6 +20,7 @@ from seld_overlap_ros.simulation.noise import diffuse_noise
 from seld_overlap_ros.simulation.rooms import Place, Room, draw_room, room_rirs, scene_rng
 
 SHORTEST_S = 0.1  # of a sound, before the scene ends
+NUMBERS = ("duration_s", "snr_db", "azimuth_deg", "distance", "onset_s", "level_db")
 PEAK = 0.2  # of full scale: a distance to clipping that recordings keep
 
 
@@ -57,12 +58,22 @@ def load_script(path: Path) -> Script:
         outside = [cue.source for cue in cues if not 0 <= cue.onset_s < script.duration_s - SHORTEST_S]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no script of a scene, such as the shipped scenes/demo.yaml ({error})") from error
+    for one in (script, *cues):
+        odd = [name for name, value in vars(one).items() if name in NUMBERS and not _is_number(value)]
+        if odd:
+            raise ValueError(f"{path}: {odd[0]} must be a number, got {getattr(one, odd[0])!r}")
+    if near := [cue.source for cue in cues if cue.distance <= 0]:
+        raise ValueError(f"{path}: {', '.join(near)} must have a distance of more than 0 m")
     if not cues:
         raise ValueError(f"{path} has no cues: say what sounds where and when")
     if outside:
         raise ValueError(f"{path}: {', '.join(outside)} must begin at 0 or later, and {SHORTEST_S:g} s or more before "
                          "the scene ends: correct onset_s or duration_s")
     return script
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def play_script(
@@ -79,13 +90,13 @@ def play_script(
     images, events = [], []
     for number, (cue, rir) in enumerate(zip(script.cues, rirs, strict=True), 1):
         clip = _find(cue.source, clips)
-        dry = as_heard(clip.samples, n_samples, sample_rate, rng)
-        heard = image(dry, rir, round(cue.onset_s * sample_rate), n_samples)
+        dry, onset = as_heard(clip.samples, n_samples, sample_rate, rng), round(cue.onset_s * sample_rate)
+        heard = image(dry, rir, onset, n_samples)
         images.append(10 ** (cue.level_db / 20) / level(heard[0]) * heard)
         events.append({
             "id": number, "azimuth_deg": cue.azimuth_deg, "label": clip.label, "onset_s": cue.onset_s,
-            "duration_s": round(len(dry) / sample_rate, 3), "source": cue.source, "author": cue.author,
-            "licence": clip.licence,
+            "duration_s": round(min(len(dry), n_samples - onset) / sample_rate, 3), "source": cue.source,
+            "author": cue.author, "licence": clip.licence,
         })
     background = _find(script.noise, noises)
     noise = diffuse_noise([background.samples], array, n_samples, sample_rate, rng)

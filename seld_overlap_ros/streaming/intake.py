@@ -86,8 +86,12 @@ class Intake:
         return [window for chunk in waiting for window in self.push(chunk)][-1:]
 
     def forget_format(self) -> None:
-        """Of what comes next the format is not known: chunks wait for it, unless they say it themselves."""
+        """Of what comes next the format is not known: chunks wait for it, unless they say it themselves.
+
+        Those that wait for that of before are given up.
+        """
         self._described, self._format, self._refusal = None, None, None
+        self._waiting, self._waiting_bytes = deque(), 0
 
     def push(self, chunk: Chunk) -> list[Window]:
         """One message -> the windows that it completes."""

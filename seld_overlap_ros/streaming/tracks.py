@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 IDS_A_SECOND = 1000  # far more than there are sounds
 JOIN_S = 0.6  # [s] a shorter pause belongs to the sound, as between the words of a sentence or the knocks at a door
 JOIN_NS = round(JOIN_S * SECOND)
+APART_NS = round(0.1 * SECOND)  # more than windows differ about one end
 RANGE_DB = 25.0  # a frame this far below the loudest one is no longer the sound
 LEAK_DB = 12.0  # what stays this far below the loudest frame of its direction is another direction's sound, leaking
 FADE_DB_PER_S = 6.0  # how fast the loudest one of earlier windows is forgotten; else a last echo counts as loud
@@ -109,7 +110,7 @@ class _Track:
 
     def add(self, seen: _Sighting) -> None:
         """Take in what one more window shows. Windows differ a little about onset and end: the median holds."""
-        if self.ends and seen.end_ns > self.end_ns + JOIN_NS:
+        if self.ends and seen.end_ns > max(self.ends) + APART_NS:
             self.ends.clear()  # what looked like the end was a pause
         if not seen.cut_end:
             self.ends.append(seen.end_ns)

@@ -31,11 +31,16 @@ def windows(bag, n_channels=8, front_end=FRONT_END):
     return list(bag.windows(front_end, n_channels, 0.5, Notices(said.append))), said
 
 
-def rewrite(path, into, change):
-    """Another bag with what `change(topic, message, ns)` makes of a message: (topic, message, ns), several or None."""
+def rewrite(path, into, change, mute=""):
+    """Another bag with what `change(topic, message, ns)` makes of a message: (topic, message, ns), several or None.
+
+    The topic `mute` is there, and has no messages.
+    """
     with Reader(path) as reader, Writer(into, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         store, connections = type_store(reader.connections), {}
-        for connection, ns, raw in reader.messages():
+        for connection in (one for one in reader.connections if one.topic == mute):
+            writer.add_connection(mute, connection.msgtype, typestore=store)
+        for connection, ns, raw in reader.messages(one for one in reader.connections if one.topic != mute):
             changed = change(connection.topic, store.deserialize_cdr(raw, connection.msgtype), ns)
             for topic, message, ns in changed if isinstance(changed, list) else [changed] if changed else []:
                 kind = message.__msgtype__
@@ -110,6 +115,48 @@ def test_a_bag_without_ground_truth_is_read_and_says_so(bag, tmp_path):
     found = read_bag(bare)
     assert found.events is None and len(windows(found)[0]) > 10
     assert found.notes == ["bare has no ground truth (no topic truth): there is nothing to score against"]
+
+
+def test_a_truth_without_messages_is_none_and_said(bag, tmp_path):
+    def cut(topic, message, ns):
+        if topic == "/truth":
+            message.events, message.ended = [], []
+        return topic, message, ns
+
+    silent = read_bag(rewrite(bag, tmp_path / "silent", cut))
+    assert silent.events == () and not silent.notes  # it says that nothing sounds
+    mute = rewrite(bag, tmp_path / "mute", lambda topic, message, ns: (topic, message, ns), "/truth")
+    found = read_bag(mute)
+    assert found.events is None
+    assert found.notes == ["mute has no ground truth (no message of /truth that can be read): there is nothing to "
+                           "score against"]
+
+
+def test_of_a_message_of_truth_every_sound_that_can_be_read_counts(bag, tmp_path):
+    def change(topic, message, ns):
+        for event in [*message.events, *message.ended] if topic == "/truth" else ():
+            event.hypotheses = event.hypotheses if event.id > 1 else []
+        return topic, message, ns
+
+    found = read_bag(rewrite(bag, tmp_path / "odd", change))
+    assert [event.id for event in found.events] == [4] and "names no class" in found.notes[0]
+
+
+def test_true_sounds_that_share_an_id_are_said(bag, tmp_path):
+    def change(topic, message, ns):
+        for event in message.events if topic == "/truth" else ():
+            event.id = 0
+        return topic, message, ns
+
+    found = read_bag(rewrite(bag, tmp_path / "alike", change))
+    assert found.notes == ["/truth: of sounds of one message that share an id only the last one counts"]
+
+
+def test_a_folder_of_bags_is_not_one_bag(bag, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(bag, tmp_path / "bags" / name)
+    with pytest.raises(BagError, match="bags is a folder of bags: name the bags in it one by one"):
+        read_bag(tmp_path / "bags")
 
 
 def test_a_truth_of_another_type_is_named(bag, tmp_path):

@@ -1,6 +1,7 @@
 """Collections of the user's own: each layout from a tiny sample made here, bad files named, splits that stay."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -112,6 +113,21 @@ def test_imported_again_it_goes_on_and_follows_the_folder(own, tmp_path, write_s
     clips = {clip.source for clip in load_clips(tmp_path / "sounds")}
     assert "mine/cat/take0.wav" not in clips and "mine/cat/take9.wav" in clips
     assert all(path.stat().st_mtime_ns == before for path, before in made.items())
+
+
+def test_a_recording_that_was_replaced_by_an_older_one_is_cut_again(own, tmp_path, write_sound, tone):
+    import_corpus("folder", own, tmp_path / "sounds")
+    before = {each: each.read_bytes() for each in (tmp_path / "sounds").rglob("*.flac")}
+    write_sound(own / "cat" / "take0.wav", tone(960, 0.2))
+    os.utime(own / "cat" / "take0.wav", (0, 0))
+    import_corpus("folder", own, tmp_path / "sounds")
+    assert sum(each.read_bytes() != content for each, content in before.items()) == 1
+
+
+def test_a_table_that_is_cut_off_is_refused(tmp_path):
+    table(tmp_path / "meta" / "esc50.csv", "filename,fold,category,esc10,src_file\na.wav,1,dog,True,9\nb.wav,1\n")
+    with pytest.raises(CorpusError, match=r"line 3 of .*esc50.csv is cut off"):
+        import_corpus("esc50", tmp_path, tmp_path / "sounds")
 
 
 def test_collections_lie_side_by_side(own, tmp_path, write_sound, tone):

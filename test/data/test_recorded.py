@@ -72,6 +72,17 @@ def test_a_head_line_and_empty_lines_are_no_labels(tmp_path):
     assert read_labels(tmp_path / "a.csv") == [Label(4, 1, 0, -20.0, 5.0)]
 
 
+def test_a_byte_order_mark_is_no_label(tmp_path):
+    (tmp_path / "a.csv").write_text("0,1,0,-20,5\n", encoding="utf-8-sig")
+    assert read_labels(tmp_path / "a.csv") == [Label(0, 1, 0, -20.0, 5.0)]
+
+
+def test_a_first_line_that_is_mistyped_is_no_head(tmp_path):
+    (tmp_path / "a.csv").write_text("O,1,0,-20,5\n1,1,0,-20,5\n")
+    with pytest.raises(ValueError, match="line 1 of a.csv"):
+        read_labels(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("line", ["4,1", "4,dog,0,1,2", "-4,1,0,1,2", "4,1,0,nan,2"])
 def test_a_bad_line_is_named(tmp_path, line):
     (tmp_path / "a.csv").write_text(f"1,1,0,1,2\n{line}\n")

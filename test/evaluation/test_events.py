@@ -72,6 +72,9 @@ def test_a_scene_tells_its_events_and_credits_each_source_once(tmp_path):
         ({"events": [{**SOUND, "licence": 0}, {**SOUND}]}, "id of its own"),
         ({"events": [{key: SOUND[key] for key in SOUND if key != "licence"}]}, "lacks 'licence'"),
         ({"events": [{**SOUND, "onset_s": "soon"}]}, "could not convert"),
+        ({"events": [{**SOUND, "id": math.inf}]}, "malformed"),
+        ({"events": [{**SOUND, "id": -1}]}, "an id from 0"),
+        ({"noise": ["a market"]}, "no attribute|indices"),
         ({"events": None}, "not iterable"),
         ({"snr_db": math.nan}, "finite"),
         ({"room": {"size_m": [6.0, 5.0], "t60_s": 0.25}}, "not enough values"),
@@ -80,6 +83,11 @@ def test_a_scene_tells_its_events_and_credits_each_source_once(tmp_path):
 def test_a_wrong_scene_is_named_with_its_fault(tmp_path, wrong, said):
     with pytest.raises(ValueError, match=rf"scene\.json is no scene: .*{said}"):
         load_truth(write(tmp_path, {**SCENE, **wrong}))
+
+
+def test_a_sound_of_unknown_class_has_a_credit_too(tmp_path):
+    truth = load_truth(write(tmp_path, {**SCENE, "events": [{**SOUND, "label": None}]}))
+    assert truth.events[0].label is None and truth.credits[0] == "unknown: a clip (CC0 1.0)"
 
 
 def test_a_scene_that_is_no_json_or_not_there_is_named(tmp_path):

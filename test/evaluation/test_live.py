@@ -98,7 +98,7 @@ def test_a_run_is_heard_as_offline_and_its_latency_counts_from_the_last_sample(b
     assert heard.latency_s == pytest.approx((0.25, 0.3, 0.2), abs=1e-6)
     assert (live.n_heard, live.n_expected, live.dropped_s, live.differences) == (3, 3, (), ())
     assert live.latency_median_s == pytest.approx(0.25, abs=1e-6)
-    assert "3 of 3 windows" in live.in_words() and "as offline" in live.in_words()
+    assert "3 of 3 windows" in live.in_words() and "events as offline" in live.in_words()
 
 
 def test_windows_that_never_came_are_named(bag, recorded):

@@ -77,7 +77,7 @@ def test_what_comes_from_files_is_escaped():
     assert Page(html).all("script") == [{}] and "&lt;script" in html
 
 
-@pytest.mark.parametrize("bag", [fake_bag(None), fake_bag(()), fake_bag(duration_s=0.4)])
+@pytest.mark.parametrize("bag", [fake_bag(None), fake_bag(()), fake_bag(duration_s=0.4), fake_bag(duration_s=0.0)])
 def test_a_page_with_little_on_it_is_whole(bag):
     for one in (heard(), heard(n_windows=0)):
         html, result = page([bag], ear=[one])

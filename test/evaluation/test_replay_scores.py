@@ -2,7 +2,9 @@
 
 import json
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from heard_bags import DOG, FRONT, LEFT, MIXTURE, NOISE, RATE, STEMS, TRUTH, FakeEngine, evaluated, fake_bag, heard
 from rich.console import Console
@@ -19,6 +21,7 @@ from seld_overlap_ros.evaluation.replay_scores import (
     read_limits,
     shortfalls,
 )
+from seld_overlap_ros.evaluation.replay_separation import capi_sdri_of_clips
 from seld_overlap_ros.evaluation.replay_tables import tables
 
 
@@ -118,7 +121,9 @@ def test_sounds_at_once_are_counted_where_most_meet():
 def test_the_papers_count_has_one_sound_of_each_stretch_in_which_any_begins():
     truth = tuple(Event(n, FRONT, "a", onset_s, 0.1) for n, onset_s in enumerate((0.0, 1.0, 2.0, 9.0, 9.5)))
     bag = fake_bag(truth, 12.0)
-    assert len(drawn(bag) & {0, 1, 2}) == len(drawn(bag) & {3, 4}) == 1 and drawn(bag) == drawn(bag)
+    assert len(drawn(bag) & {0, 1, 2}) == len(drawn(bag) & {3, 4}) == 1
+    moved = fake_bag(tuple(replace(event, id=event.id + 10) for event in truth[::-1]), 12.0, name="copy")
+    assert drawn(moved) == {number + 10 for number in drawn(bag)}  # whatever a bag is called
     got = numbers([scored(heard(*(event for event in truth if event.id in drawn(bag))), bag)])
     assert (got["per_1000"], got["n_drawn"], got["named"]) == (1000, 2, 0.4)
 
@@ -174,6 +179,30 @@ def test_a_sound_is_put_down_to_the_stage_that_lost_it(said_of_window, said_of_c
     result = evaluated([fake_bag(stems=stems)], {"ear": FakeEngine(said_of_clean)}, ear=[one])["systems"]["ear"]
     assert {reason: n for reason, n in result["lost"].items() if n} == {"named": 1, lost: 1}
     assert [sound["lost"] for sound in result["heard"][0]["sounds"]] == [lost, "named"]
+
+
+def test_a_sound_of_which_no_window_holds_anything_is_lost_by_no_stage():
+    looks = (Look(0.0, {0: 0}), Look(0.0, {0: 0}))
+    late = Event(3, FRONT, "dog", 5.0, 1.0)
+    result = evaluated([fake_bag((TRUTH[0], late))], {"ear": FakeEngine(0)}, ear=[heard(looks=looks, mixture=MIXTURE)])
+    assert sum(result["systems"]["ear"]["lost"].values()) == 1
+    assert [sound["lost"] for sound in result["systems"]["ear"]["heard"][0]["sounds"]] == ["tracks", None]
+
+
+def test_what_a_border_cuts_off_is_no_sound_of_the_clip():
+    """A sound that reaches 0.2 s into the second clip, and a silent stem, change nothing."""
+    def clips(truth, stems):
+        return capi_sdri_of_clips(truth, stems, [], {}, Track(RATE, {0: np.ones(20 * RATE, np.float32)}), 20.0)
+
+    noise = np.random.default_rng(1).standard_normal(20 * RATE).astype(np.float32)
+    over = Event(1, FRONT, "dog", 8.0, 2.2)
+    assert math.isnan(clips([over], {1: Track(RATE, {8 * RATE: noise[: int(2.2 * RATE)]})})[1])
+    longer = replace(over, duration_s=2.3)
+    assert clips([longer], {1: Track(RATE, {8 * RATE: noise[: int(2.3 * RATE)]})}) == [0, 0]  # not found in both
+    short, start = replace(over, onset_s=9.96, duration_s=0.1), int(9.96 * RATE)
+    before, after = clips([short], {1: Track(RATE, {start: noise[: RATE // 10]})})
+    assert math.isnan(before) and after == 0  # where most of it is
+    assert math.isnan(clips([short], {1: Track(RATE, {start: np.zeros(RATE // 10, np.float32)})})[1])
 
 
 def test_a_class_that_the_model_does_not_know_is_lost_by_the_class():

@@ -134,6 +134,8 @@ def test_intervals_over_recordings_know_that_one_comes_in_many_mixtures():
     assert far - near < (high - low) / 2  # independent within a recording: as narrow as Wilson's
     assert far - near == pytest.approx(np.diff(interval95(each.sum(), 500))[0], rel=0.3)
     assert interval95_over(np.ones(3, bool), np.zeros(3)) == (0, 1)
+    assert interval95_over(np.ones(30, bool), np.arange(30) % 3) == interval95(3, 3)  # and not sure: 1 to 1
+    assert interval95_over(np.zeros(30, bool), np.arange(30) % 3) == interval95(0, 3)
 
 
 def test_a_lead_on_a_few_recordings_is_less_sure_than_one_on_many():
@@ -145,6 +147,7 @@ def test_a_lead_on_a_few_recordings_is_less_sure_than_one_on_many():
     assert p_over(first, first, few) == 1
     halves = np.arange(500) % 2 == 0
     assert p_over(halves, ~halves, few) == 1  # as often right, in each recording
+    assert p_over(np.ones(20, bool), np.zeros(20, bool), np.arange(20) % 2) == 0.5  # as McNemar's on two
 
 
 def test_split_by_whether_training_held_the_series():

@@ -367,6 +367,16 @@ def test_of_a_training_of_which_one_system_is_evaluated_again_the_others_stay():
         with_earlier(changed, before)
 
 
+def test_comparisons_with_what_is_another_training_now_are_refused():
+    before = results_of({"overlap": graded(70, 70)})
+    before["comparisons"] = [{"run": "small/0", "system": "overlap", "against": "run0"}]
+    changed = results_of({"overlap": replace(graded(80, 80), sha256="ff")})
+    with pytest.raises(ValueError, match="small/0 was compared with an overlap of run0 that is another one now"):
+        with_earlier(changed, before)
+    changed["comparisons"] = [{"run": "small/0", "system": "overlap", "against": "run0", "again": True}]
+    assert with_earlier(changed, before)["comparisons"] == changed["comparisons"]
+
+
 def test_what_the_best_system_says_must_be_known():
     seeds = [{"cascade": graded(n, n)} for n in (70, 90)]
     before, after = results_of(*seeds), results_of({"cascade": graded(60, 60)})

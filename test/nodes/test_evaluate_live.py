@@ -67,7 +67,7 @@ def test_live_is_as_offline(bag, tmp_path):
     words = ["evaluate", bag, "--live", "--rate", 0, "--classes", "organ,saxophone", "--out", tmp_path / "scores.json"]
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 0, done.output
-    assert f"{DEFAULT_MODEL}, live, bag: " in done.output and "as offline" in done.output
+    assert f"{DEFAULT_MODEL}, live, bag: " in done.output and "events as offline" in done.output
     result = json.loads((tmp_path / "scores.json").read_text())
     same(result)
     bags = [bag for system in result["systems"].values() for bag in system["heard"]]
@@ -95,7 +95,7 @@ def test_the_launch_file_plays_records_and_scores(starter, bag_of_a_robot, tmp_p
     monkeypatch.setenv("PATH", f"{player.parent}{os.pathsep}{os.environ['PATH']}")
     line = [*starter("replay"), f"bag:={bag_of_a_robot}", "hop:=0.5", "rate:=0.0", f"folder:={tmp_path / 'replay'}"]
     ended = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S)
-    assert "as offline" in ended.stdout and "Traceback" not in ended.stdout, ended.stdout
+    assert "events as offline" in ended.stdout and "Traceback" not in ended.stdout, ended.stdout
     same(json.loads((tmp_path / "replay" / "evaluation.json").read_text()))
     assert ("--topics /robot/audio_stamped /robot/audio_info --remap /robot/audio_stamped:=/audio_stamped "
             "/robot/audio_info:=/audio_info --") in (tmp_path / "said").read_text()

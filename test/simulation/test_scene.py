@@ -20,6 +20,10 @@ def test_a_script_is_called_as_its_file(tmp_path):
     ({"cues": [CUE | {"onset_s": -0.1}]}, "a must begin at 0 or later, and 0.1 s or more before the scene ends"),
     ({"cues": []}, "mine.yaml has no cues"),
     ({"duration_s": "ten"}, "is no script of a scene"),
+    ({"snr_db": float("nan")}, "snr_db must be a number, got nan"),
+    ({"cues": [CUE | {"azimuth_deg": "left"}]}, "azimuth_deg must be a number, got 'left'"),
+    ({"cues": [CUE | {"level_db": float("inf")}]}, "level_db must be a number, got inf"),
+    ({"cues": [CUE | {"distance": -1}]}, "a must have a distance of more than 0 m"),
     ({"cues": [{"source": "a"}]}, "is no script of a scene"),
 ])
 def test_a_script_that_cannot_be_played_is_refused_in_a_sentence(tmp_path, changes, reason):

@@ -84,6 +84,13 @@ def test_after_the_format_of_another_source_was_forgotten_chunks_wait_for_their_
     assert hears_the_window(intake.describe(GOOD), samples)
 
 
+def test_what_waits_for_the_format_of_a_source_that_went_is_not_taken_for_that_of_the_next(intake, samples, said):
+    intake.push(Chunk(START_NS, bytes(range(256)) * 4))
+    intake.forget_format()
+    intake.describe(Description(2, 16000, "S32LE"))
+    assert intake.stream.next_stamp_ns is None and not said
+
+
 def test_samples_that_are_no_numbers_count_as_silence(intake, samples, said):
     intake.describe(Description(2, 16000, "F32LE"))
     broken = samples.copy()

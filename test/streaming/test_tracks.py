@@ -179,6 +179,19 @@ def test_a_sound_that_was_missed_in_one_window_goes_on(tracks):
     assert {known: sound.ended for known, sound in again["sounds"].items()} == {BEFORE_FIRST + 1: False}
 
 
+@pytest.mark.parametrize("hop_s", [0.128, 0.25, 0.496])
+@pytest.mark.parametrize("every_s", [0.4, 0.5])
+def test_knocks_go_on_until_they_have_been_quiet_for_long_enough(tracks, hop_s, every_s):
+    knocks = [(START_S + 5 + every_s * k, START_S + 5.05 + every_s * k) for k in range(12)]
+    until, ended_s, durations = knocks[-1][1], [], []
+    for at in windows(14, hop_s):
+        sounds = hear(tracks, at, source(START_S + at, knocks))
+        ended_s += [START_S + at + WINDOW_S for _ in tracks.ended]
+        durations += [sound.duration_ns / SECOND for sound in sounds]
+    assert len(ended_s) == 1 and until + JOIN_S - TOLERANCE_S < ended_s[0] < until + JOIN_S + hop_s + TOLERANCE_S
+    assert durations[-1] == pytest.approx(until - knocks[0][0], abs=2 * TOLERANCE_S)
+
+
 def test_an_end_that_was_none_is_taken_back_and_said_again(tracks):
     [first] = run(tracks, [0.0], (1.0, 3.0))
     [second] = run(tracks, [2.0], (1.0, 9.0))
