@@ -36,7 +36,7 @@ def claims(results: dict) -> Iterator[Claim]:
     yield Claim(running["grown_share"] <= STEADY, "A hop costs no more the longer the node has run. "
                 f"{running['ms_a_minute']:+g} ms a minute (95 %: {running['ms_a_minute_95'][0]:+g} to "
                 f"{running['ms_a_minute_95'][1]:+g}), {100 * running['grown_share']:+.1f} % over "
-                f"{running['minutes']:g} minutes of audio.")
+                f"{running['minutes']:g} minutes of audio, the median of {running['runs']} runs.")
     yield Claim(max(queries["power"], mics["power"]) <= 1, "Cost grows no faster than linearly. "
                 f"From {queries['from']} to {queries['to']} sources with power {queries['power']:g} of their number "
                 f"({queries['ms_each']:g} ms each), from {mics['from']} to {mics['to']} microphones with "
