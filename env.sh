@@ -31,6 +31,10 @@ if [ -f "$_seld_root/install/seld_overlap.stamp" ]; then
             _seld_prepend LD_LIBRARY_PATH "$_seld_prefix/lib"
         fi
     done
+    if [ ! -d "$_seld_root/.venv/share/ament_index" ]; then  # a ROS 2 that was sourced: its commands run on its own Python
+        _seld_found="$(find "$_seld_root/install/lib" -maxdepth 2 -name site-packages 2> /dev/null | head -n 1)"
+        [ -z "$_seld_found" ] || _seld_prepend PYTHONPATH "$_seld_found"
+    fi
 elif _seld_found="$(_seld_workspace "$_seld_root")"; then
     . "$_seld_found/install/setup.${ZSH_VERSION:+z}${BASH_VERSION:+ba}sh"
     command -v python > /dev/null || python() { python3 "$@"; }

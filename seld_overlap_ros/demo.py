@@ -22,7 +22,7 @@ from seld_overlap_ros.evaluation.matching import Matching
 from seld_overlap_ros.evaluation.page import Report, render
 from seld_overlap_ros.evaluation.truth import Truth, load_truth
 from seld_overlap_ros.graphs import EVENT_RECORDER, FULL_NODE, GRAPHS, SCENE_PLAYER
-from seld_overlap_ros.up import cause, command, end, signals_raise
+from seld_overlap_ros.up import cause, command, end, signals_raise, undisturbed
 
 GRAPH = GRAPHS["demo"]
 CLASSES = (  # that the nodes are told can occur in the shipped scene: its own, and some more of homes and of music
@@ -153,7 +153,8 @@ def _running(commands: Mapping[str, list[str]], log: Path, environment: dict) ->
                                                    start_new_session=True)
             yield processes
         finally:
-            end(processes, print)
+            with undisturbed():
+                end(processes, print)
 
 
 def _wait(processes: Mapping[str, subprocess.Popen], log: Path, limit_s: float) -> None:

@@ -107,7 +107,12 @@ def command(process: Process) -> list[str]:
     return line
 
 
-def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = print, ends_with: str = "") -> int:
+def say_now(sentence: str) -> None:
+    """To stdout at once, though it be no terminal."""
+    print(sentence, flush=True)
+
+
+def up(commands: Mapping[str, Sequence[str]], say: Callable[[str], object] = say_now, ends_with: str = "") -> int:
     """As `run_all`, of which a signal is a good end: nobody waits for what the processes would have come to."""
     try:
         return run_all(commands, say, ends_with)
@@ -135,8 +140,9 @@ def run_all(commands: Mapping[str, Sequence[str]], say: Callable[[str], object],
                 start(name)
             return _watch(running, lines, start, Ends(once=once), say, ends_with)
         finally:
-            end(running, say)
-            _say_rest(running, lines, say)
+            with undisturbed():
+                end(running, say)
+                _say_rest(running, lines, say)
 
 
 def _start(name: str, line: Sequence[str], lines: queue.Queue, environ: Mapping[str, str]) -> subprocess.Popen:
@@ -217,6 +223,18 @@ def _say_rest(running: dict[str, subprocess.Popen], lines: queue.Queue, say: Cal
             del running[name]
         else:
             say(f"[{name}] {line}")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that ask for an end change nothing here: it is under way, and would be cut short."""
+    asking = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in asking}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

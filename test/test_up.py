@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from xml.etree import ElementTree
 
@@ -176,6 +178,28 @@ def test_what_does_not_want_to_end_is_killed(monkeypatch):
 
     assert up({"a": python(STUBBORN)}, say) == 0
     assert said[-1] == "a has not ended within 0.5 s and is killed"
+
+
+def test_a_signal_during_the_end_does_not_cut_it_short(monkeypatch):
+    monkeypatch.setattr(up_module, "END_S", 1.0)
+    said, refusing = [], "import sys, time; time.sleep(1); sys.exit(1)"
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "so the graph ends" in line:  # which begins just after it
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    assert up({"a": python(STUBBORN), "b": python(refusing)}, say) == 1
+    assert said[-1] == "a has not ended within 1 s and is killed"
+
+
+def test_what_is_said_comes_at_once_though_nobody_looks():
+    code = f"import sys\nfrom seld_overlap_ros.up import up\nup({{'a': [sys.executable, '-c', {FOREVER!r}]}})"
+    with subprocess.Popen(python(code), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "[a] here\n"
+        finally:
+            process.terminate()
 
 
 def test_the_processes_are_not_in_the_terminals_group():

@@ -40,9 +40,11 @@ CANDIDATES = ("python3", "python3.13", "python3.12", "python3.11", "python3.10")
 OF_ROS = {"numpy", "empy", "lark", "catkin-pkg", "setuptools"}
 ASK_PYTHON = """
 import importlib.util, json, os, platform, sys, sysconfig
+ros = importlib.util.find_spec("rclpy")
 print(json.dumps(dict(
     executable=os.path.realpath(getattr(sys, "_base_executable", sys.executable)), version=sys.version_info[:3],
-    machine=platform.machine(), ros=importlib.util.find_spec("rclpy") is not None,
+    machine=platform.machine(), ros=ros is not None,
+    recent=ros is not None and os.path.exists(os.path.join(os.path.dirname(ros.origin or ""), "event_handler.py")),
     headers=os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")),
     venv=all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")))))
 """
@@ -61,6 +63,7 @@ class Python(NamedTuple):
     ros: bool  # rclpy is importable
     headers: bool  # Python.h is there
     venv: bool  # a venv with pip can be made
+    recent: bool = True  # and rclpy is that of Jazzy or newer
 
     @property
     def minor(self) -> str:
@@ -83,6 +86,9 @@ def choose_python() -> tuple[Python, bool]:
     """The Python to build on, and whether a sourced ROS 2 comes with it."""
     first = ask("python3")
     if os.environ.get("ROS_DISTRO") and first and first.ros:
+        if not first.recent:
+            raise SetupError(f"the sourced ROS 2 ({os.environ['ROS_DISTRO']}) is older than Jazzy, and lacks what the "
+                             "nodes need; start a shell that sources no ROS 2, and this brings its own")
         if first.fits:
             return first, True
         raise SetupError(f"the sourced ROS 2 runs on Python {first.minor}, the pinned packages on 3.10 to 3.13; "
@@ -279,7 +285,8 @@ def repair_commands(folder: Path) -> None:
 def set_up(pins: str) -> None:
     """Do what is not done yet, with the packages of a list in requirements/. Raises SetupError."""
     python, with_ros = choose_python()
-    made_on = (EDITION, str(ROOT), python.executable, str(python.version), str(with_ros), pins)
+    of_ros = os.environ["ROS_DISTRO"] if with_ros else ""
+    made_on = (EDITION, str(ROOT), python.executable, str(python.version), of_ros, pins)
     environment = digest(ROOT, ["requirements"], *made_on)
     listed = (path.name for name in LISTED for path in sorted((ROOT / name).iterdir()))
     built = digest(ROOT, ["CMakeLists.txt", "package.xml", "setup.cfg", "msg", "interfaces"], environment, *listed)

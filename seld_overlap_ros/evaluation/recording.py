@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from seld_overlap_ros.config import MAX_RATE
 from seld_overlap_ros.evaluation.events import Event, write_events
 
 LONGEST_NAME = 50  # letters of a label in the name of a file, which may have 255 bytes
-LONGEST_S = 6 * 3600.0  # what one sound may take; a stamp gone wrong would ask for all memory otherwise
+LONGEST = 6 * 3600 * 16000  # samples that one sound may take; a stamp gone wrong would ask for all memory otherwise
 
 
 def file_name(number: int, label: str | None) -> str:
@@ -84,28 +86,29 @@ class Recording:
     def add_source(self, track_id: int, stamp_s: float, samples: np.ndarray, sample_rate: int) -> None:
         """A chunk (n,) of a sound's waveform, whose first sample has the stamp.
 
-        Raises ValueError if it is not one-dimensional, empty or not finite, if the rate has changed, if it lies more
-        than LONGEST_S from the sound's first chunk, or if the sound has been written already.
+        Raises ValueError if it is not one-dimensional, empty or not finite, if the rate is none or has changed, if it
+        lies more than LONGEST from the sound's first chunk, or if the sound has been written already.
         """
         if samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
             raise ValueError(f"sound {track_id}: a chunk must be one channel of finite samples, not empty")
         if track_id in self._written:
             raise ValueError(f"sound {track_id}: a chunk comes when its file is written already")
-        if sample_rate < 1:
+        if not 1 <= sample_rate <= MAX_RATE:
             raise ValueError(f"sound {track_id}: a rate of {sample_rate} Hz is none")
         start = round(stamp_s * sample_rate)
         track = self.tracks.setdefault(track_id, Track(sample_rate))
         if track.sample_rate != sample_rate:
             raise ValueError(f"sound {track_id}: rate went from {track.sample_rate} to {sample_rate} Hz")
-        away_s = (start - track.start) / sample_rate if track.chunks else 0.0
-        if abs(away_s) > LONGEST_S:
-            raise ValueError(f"sound {track_id}: a chunk lies {away_s:.0f} s from the first")
+        away = start - track.start if track.chunks else 0
+        if abs(away) > LONGEST:
+            raise ValueError(f"sound {track_id}: a chunk lies {away / sample_rate:.0f} s from the first")
         track.add(start, samples)
 
-    def events(self) -> list[Event]:
-        """One event for each sound, by onset, on the scene's clock."""
+    def events(self, latest: int | None = None) -> list[Event]:
+        """One event for each sound, or for so many of those that came last, by onset, on the scene's clock."""
         zero = self._zero()
-        events = [replace(event, onset_s=event.onset_s - zero) for event in self._events.values()]
+        events = [replace(event, onset_s=event.onset_s - zero)
+                  for event in islice(reversed(self._events.values()), latest)]
         return sorted(events, key=lambda event: (event.onset_s, event.id))
 
     def track(self, track_id: int) -> tuple[np.ndarray, int, float]:

@@ -98,7 +98,7 @@ class Display:
         self._shown: dict[int, str | None] = {}  # id -> label as it was last shown
 
     def show(self, events: Sequence[Event], now_s: float) -> None:
-        """All events so far, and the time up to which was listened, both on the scene's clock [s]."""
+        """The latest events, all of this window among them, and the time up to which was listened [s], by the scene."""
         if self._live:
             self._live.start()  # does nothing from the second time on
             self._live.update(table(events, now_s), refresh=True)

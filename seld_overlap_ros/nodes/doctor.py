@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -22,6 +23,7 @@ from seld_overlap_ros.doctor import Endpoint, Mismatch, Snapshot, diagnose, is_m
 from seld_overlap_ros.messages import AUDIO_KINDS
 from seld_overlap_ros.nodes.audio_messages import message_type
 from seld_overlap_ros.nodes.diagnostics import OURS, TOPIC, from_message
+from seld_overlap_ros.nodes.waiting import ANSWER_S
 from seld_overlap_ros.streaming.health import Status
 
 NAME = "seld_overlap_doctor"
@@ -36,7 +38,9 @@ class Doctor(Node):
     def __init__(self, context: rclpy.Context) -> None:
         super().__init__(NAME, context=context, start_parameter_services=False, enable_rosout=False)
         self._statuses: dict[str, dict[str, Status]] = {}
-        self._asked: dict[str, tuple[Client, Future | None]] = {}  # node -> for its lifecycle state
+        self._getters: dict[str, Client] = {}  # node -> for its lifecycle state
+        self._asked: dict[str, tuple[float, Future]] = {}  # node -> when it was asked last, and the answer to be
+        self._states: dict[str, str] = {}  # node -> what it answered last
         self._heard: set[str] = set()  # topics
         self._n_windows = self._n_sounds = 0
         self.create_subscription(DiagnosticArray, TOPIC, self._on_diagnostics, 50)
@@ -51,7 +55,7 @@ class Doctor(Node):
             os.environ.get("ROS_DOMAIN_ID") or "0",
             os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") or "SUBNET, the default",
             frozenset(nodes),
-            {name: self._state(name) for name in there},
+            {name: self._states.get(name, "") for name in there},
             publishers,
             subscribers,
             mismatches,
@@ -65,7 +69,7 @@ class Doctor(Node):
     def has_answers(self) -> bool:
         """Whether there are nodes that hear, and each has told how it is."""
         there = {name for name in self._others() if is_managed(name)}
-        return bool(there) and all(name in self._statuses and self._state(name) for name in there)
+        return bool(there) and there <= self._statuses.keys() & self._states.keys()
 
     def _others(self) -> set[str]:
         """Full names of all nodes but this one and hidden ones, such as the daemon of `ros2`."""
@@ -76,18 +80,23 @@ class Doctor(Node):
         """Ask and listen to what has newly been found."""
         for name in self._others():
             if is_managed(name) or name in self._statuses:
-                client, answer = self._asked.get(name) or (self.create_client(GetState, f"{name}/get_state"), None)
-                if answer is None and client.service_is_ready():
-                    answer = client.call_async(GetState.Request())
-                self._asked[name] = client, answer
+                self._ask(name)
         for topic, types in self.get_topic_names_and_types():
             if EVENTS_TYPE in types and topic not in self._heard:
                 self._heard.add(topic)
                 self.create_subscription(SoundEventArray, topic, self._on_events, QoSProfile(depth=50))
 
-    def _state(self, name: str) -> str:
-        _, answer = self._asked.get(name, (None, None))
-        return answer.result().current_state.label if answer is not None and answer.done() else ""
+    def _ask(self, name: str) -> None:
+        """For its lifecycle state: it may be another one by now, and an answer may go astray."""
+        if name not in self._getters:
+            self._getters[name] = self.create_client(GetState, f"{name}/get_state")
+        client = self._getters[name]
+        asked_s, answer = self._asked.get(name, (-math.inf, None))
+        if answer is not None and answer.done():
+            self._states[name] = answer.result().current_state.label
+            answer = None
+        if (answer is None or time.monotonic() - asked_s > ANSWER_S) and client.service_is_ready():
+            self._asked[name] = time.monotonic(), client.call_async(GetState.Request())
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for line in message.status:

@@ -27,6 +27,7 @@ from seld_overlap_ros.streaming.tracks import IDS_A_SECOND
 
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 WATCH_S = 0.2
+SHOWN = 100  # sounds that a display gets anew with each window: more than one can hold
 LATE_S = 1.0  # by which chunks may come after the events of their window
 QOS = QoSProfile(depth=50)  # a window may bring a dozen separated sounds at once
 
@@ -85,7 +86,7 @@ class EventRecorder(RunnableNode):
             self._recording.write_ended(start_s - LATE_S, self._folder)
         except (OSError, SoundFileError) as error:
             self._notices("file", f"a sound cannot be written, and is tried again: {error}")
-        self._display.show(self._recording.events(), self._recording.since_start(end_s))
+        self._display.show(self._recording.events(SHOWN), self._recording.since_start(end_s))
 
     def _on_separated(self, message: SeparatedSource) -> None:
         self._n_quiet = 0

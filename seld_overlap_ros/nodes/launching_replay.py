@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
@@ -13,10 +15,12 @@ from launch.events.process import ProcessExited, ProcessIO
 from launch.substitutions import LaunchConfiguration
 from launch_ros.substitutions import ExecutableInPackage
 
-from seld_overlap_ros.bags.reading import Bag, read_bag
 from seld_overlap_ros.graphs import MODEL, find_graph, replay_graphs, replay_processes
 from seld_overlap_ros.nodes.launching import Together, to_action
 from seld_overlap_ros.nodes.run_recorder import READY
+
+if TYPE_CHECKING:
+    from seld_overlap_ros.bags.reading import Bag
 
 CLOCK_HZ = 50
 DELAY_S = 3.0  # from when the player has its publishers: it does not look whether they have been found
@@ -52,7 +56,7 @@ class _WithPlayer(Together):
 def _start(context: LaunchContext, names: tuple[str, ...]) -> list[Action]:
     given = {name: LaunchConfiguration(name).perform(context) for name in names}
     graph, folder, together = find_graph(given["graph"]), Path(given["folder"]).expanduser(), _WithPlayer()
-    bag = read_bag(Path(given["bag"]).expanduser())
+    bag = _read(Path(given["bag"]).expanduser())
     folder.mkdir(parents=True, exist_ok=True)
     heard = {name: given[name] for name in HEARING if given[name]}
     recorder, *nodes = (to_action(process, graph, together)
@@ -64,7 +68,7 @@ def _start(context: LaunchContext, names: tuple[str, ...]) -> list[Action]:
 
     def on_recorded(event: ProcessExited, context: LaunchContext) -> list[Action]:
         model = heard.get("model") or graph.presets.get("model", MODEL.default)
-        return [] if event.returncode or context.is_shutdown else [_evaluation(given["bag"], folder, model, heard)]
+        return [] if event.returncode or context.is_shutdown else [_evaluation(bag, folder, model, heard)]
 
     return [
         RegisterEventHandler(OnProcessIO(target_action=recorder, on_stdout=on_line, on_stderr=on_line)),
@@ -96,13 +100,28 @@ def _playing(bag: Bag, rate: str) -> Action:
     )
 
 
-def _evaluation(bag: str, folder: Path, model: str, heard: Mapping[str, str]) -> Action:
+def _read(path: Path) -> Bag:
+    """Raises ValueError if it is none, or if what reads bags is not here: `ros2` runs on a Python of its own."""
+    try:
+        from seld_overlap_ros.bags.reading import read_bag
+    except ImportError as error:
+        raise ValueError(f"no {error.name} for the Python that `ros2` runs on ({sys.executable}): let PYTHONPATH name "
+                         "the site-packages of the environment that has it, or run "
+                         f"`seld-overlap evaluate {path} --live`") from error
+    return read_bag(path)
+
+
+def _evaluation(bag: Bag, folder: Path, model: str, heard: Mapping[str, str]) -> Action:
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        return [Shutdown(reason=f"`evaluate` ended with exit code {event.returncode}" if event.returncode else
+                         "the bag is evaluated")]
+
     options = [word for name, value in heard.items() if name != "model"
                for word in (f"--{name.replace('_', '-')}", value)]
     return ExecuteProcess(
-        cmd=[ExecutableInPackage("seld-overlap", "seld_overlap"), "evaluate", bag, "--system", model, *options,
-             "--run", str(folder / "run"), "--out", str(folder / "evaluation.json")],
+        cmd=[ExecutableInPackage("seld-overlap", "seld_overlap"), "evaluate", str(bag.path), "--system", model,
+             *options, "--run", str(folder / "run"), "--out", str(folder / "evaluation.json")],
         name="evaluate",
         output="screen",
-        on_exit=[Shutdown(reason="the bag is evaluated")],
+        on_exit=on_exit,
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import rclpy
@@ -19,6 +17,7 @@ from rclpy.task import Future
 from rclpy.timer import Timer
 
 from seld_overlap_ros.graphs import CRASHED, REFUSED, NodeKind, Parameter, Value
+from seld_overlap_ros.up import undisturbed
 
 
 class RunnableNode(Node):
@@ -102,22 +101,11 @@ def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) ->
         traceback.print_exc()
         return CRASHED
     finally:
-        with _undisturbed():
+        with undisturbed():  # a second Ctrl-C would leave a thread at work in a process that ends
             if node is not None:
                 node.close()
                 node.destroy_node()
             rclpy.try_shutdown()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """More signals change nothing: a second Ctrl-C would leave a thread at work in a process that ends."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def one_line(error: Exception) -> str:

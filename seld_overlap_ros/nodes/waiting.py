@@ -19,7 +19,7 @@ class Awaited:
     def __init__(self, node: Node, names: str) -> None:
         """node: which asks them. names: with commas between them; empty: none."""
         self._not_yet = {name: node.create_client(GetState, f"{name}/get_state")
-                         for name in names.split(",") if name}
+                         for name in names.replace(" ", "").split(",") if name}
         self._asked: dict[str, tuple[float, Future]] = {}  # when, and the answer to be
 
     def missing(self) -> list[str]:

@@ -84,6 +84,23 @@ def test_a_sourced_ros_is_used_and_one_of_another_python_refused(monkeypatch):
         bootstrap.choose_python()
 
 
+def test_a_sourced_ros_that_is_too_old_is_refused_with_a_way_out(monkeypatch):
+    monkeypatch.setenv("ROS_DISTRO", "humble")
+    monkeypatch.setattr(bootstrap, "ask", {"python3": PYTHON._replace(ros=True, recent=False)}.get)
+    with pytest.raises(bootstrap.SetupError, match=r"\(humble\) is older than Jazzy.*sources no ROS 2"):
+        bootstrap.choose_python()
+
+
+@pytest.mark.parametrize("recent", [False, True])
+def test_whether_a_ros_is_recent_is_seen(tmp_path: Path, monkeypatch, recent: bool):
+    (tmp_path / "rclpy").mkdir()
+    for name in ["__init__.py", "event_handler.py"][: 1 + recent]:
+        (tmp_path / "rclpy" / name).touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = bootstrap.ask(sys.executable)
+    assert (found.ros, found.recent) == (True, recent)
+
+
 def test_beside_a_sourced_ros_its_own_packages_are_left_alone():
     pins = "numpy==2.2.6\nlark==1.3.1\npytest==9 ; python_full_version >= '3.11'\n"
     assert bootstrap.less_of_ros(pins) == "pytest==9 ; python_full_version >= '3.11'\n"
@@ -173,6 +190,18 @@ def test_sourcing_twice_adds_nothing(tmp_path: Path):
                           capture_output=True, text=True, check=True).stdout.splitlines()
     assert said[0] == said[1]
     assert said[0].endswith(f"|{tmp_path}/install:{tmp_path}/.venv|{tmp_path}/install/lib:{tmp_path}/.venv/lib")
+
+
+def test_beside_a_sourced_ros_its_python_finds_the_packages(tmp_path: Path):
+    """Its commands, `ros2` among them, run on the system's Python, which does not look into .venv."""
+    (tmp_path / "env.sh").write_text((ROOT / "env.sh").read_text())
+    packages = tmp_path / "install" / "lib" / "python3.12" / "site-packages"
+    for folder in (tmp_path / ".venv" / "bin", tmp_path / "install" / "share" / "ament_index", packages):
+        folder.mkdir(parents=True)
+    (tmp_path / "install" / bootstrap.STAMP).touch()
+    said = subprocess.run(["bash", "-euc", 'source ./env.sh; echo "$PYTHONPATH"'], cwd=tmp_path, capture_output=True,
+                          env={"PATH": os.environ["PATH"], "PYTHONPATH": "/opt/ros"}, text=True, check=True).stdout
+    assert said == f"{packages}:/opt/ros\n"
 
 
 def test_sourcing_in_a_ros_workspace_sources_the_workspace(tmp_path: Path):

@@ -134,9 +134,18 @@ def test_a_sound_that_has_ended_is_written_and_takes_no_more_memory(signal, tmp_
     assert len(soundfile.read(tmp_path / "separated" / "4_unknown.wav")[0]) == CHUNK
 
 
-def test_a_rate_of_none_is_refused(signal):
-    with pytest.raises(ValueError, match="sound 1: a rate of 0 Hz is none"):
-        Recording().add_source(1, NOW_S, signal[:CHUNK], 0)
+@pytest.mark.parametrize("rate", [0, 2**31, 2**32 - 1])
+def test_a_rate_of_none_is_refused(signal, rate):
+    with pytest.raises(ValueError, match=f"sound 1: a rate of {rate} Hz is none"):
+        Recording().add_source(1, NOW_S, signal[:CHUNK], rate)
+
+
+def test_the_latest_sounds_are_those_that_came_last():
+    recording = Recording()
+    for number in range(5):
+        recording.add_event(Event(number, 0.0, "a", float(number), 1.0))
+    assert [event.id for event in recording.events(2)] == [3, 4]
+    assert [event.id for event in recording.events(9)] == [event.id for event in recording.events()] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("samples", [np.zeros((2, CHUNK)), np.zeros(0), np.array([0.0, np.nan])])

@@ -20,7 +20,7 @@ from seld_overlap.msg import SoundEventArray  # noqa: E402
 from seld_overlap_ros.bags.scenes import BagScene  # noqa: E402
 from seld_overlap_ros.bags.writing import START_NS, write_bag  # noqa: E402
 from seld_overlap_ros.messages import SECOND, to_ns  # noqa: E402
-from seld_overlap_ros.nodes import bag_player, convert, run_recorder  # noqa: E402
+from seld_overlap_ros.nodes import bag_player, convert, run_recorder, waiting  # noqa: E402
 from seld_overlap_ros.streaming.pcm import AudioFormat, encode  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -119,7 +119,7 @@ def test_a_recorder_says_whom_it_waits_for_in_vain(tmp_path, monkeypatch, capfd)
 
 
 def test_a_recorder_asks_again_where_no_answer_comes(ear, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_recorder, "ANSWER_S", 0.5)
+    monkeypatch.setattr(waiting, "ANSWER_S", 0.5)
     ear.create_service(GetState, "ear/get_state", lambda _, answer: ready(answer))
     asked, call = [], Client.call_async
     monkeypatch.setattr(Client, "call_async", lambda client, request: asked.append(call(client, request)) or (
