@@ -8,6 +8,7 @@ has been quiet for JOIN_S at the end of a window, or was not heard for as long.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -75,6 +76,7 @@ class _Sighting:
     """One sound as one window shows it."""
 
     window_ns: int  # where the window starts
+    window_end_ns: int
     start_ns: int
     end_ns: int
     cut_start: bool  # it began before the window did
@@ -90,8 +92,9 @@ def _sighting(window_ns: int, frames: tuple[int, int], front_end: FrontEnd) -> _
     # A frame stands for its middle hop. The border frames stand for all up to the border.
     start = 0 if cut_start else first * front_end.hop + front_end.hop // 2
     end = front_end.window_samples if cut_end else (last + 1) * front_end.hop + front_end.hop // 2
-    start_ns, end_ns = (window_ns + sample * SECOND // front_end.sample_rate for sample in (start, end))
-    return _Sighting(window_ns, start_ns, end_ns, cut_start, cut_end)
+    start_ns, end_ns, window_end_ns = (window_ns + sample * SECOND // front_end.sample_rate
+                                       for sample in (start, end, front_end.window_samples))
+    return _Sighting(window_ns, window_end_ns, start_ns, end_ns, cut_start, cut_end)
 
 
 @dataclass
@@ -103,18 +106,21 @@ class _Track:
     latest: TrackedSound | None = None  # the latest word about it, without its samples
     class_sum: np.ndarray | float = 0.0  # (C,)
     onsets: list[int] = field(default_factory=list)  # [ns] as the windows saw it that hold the onset
-    ends: list[int] = field(default_factory=list)  # [ns]
+    ends: list[tuple[int, int]] = field(default_factory=list)  # [ns], each with the end of the window that saw it
 
     def overlap_ns(self, seen: _Sighting) -> int:
         return min(self.end_ns, seen.end_ns) - max(self.start_ns, seen.start_ns)
 
     def add(self, seen: _Sighting) -> None:
-        """Take in what one more window shows. Windows differ a little about onset and end: the median holds."""
-        if self.ends and seen.end_ns > max(self.ends) + APART_NS:
-            self.ends.clear()  # what looked like the end was a pause
+        """Take in what one more window shows. Windows differ a little about onset and end: the median holds.
+
+        What looked like the end was a pause if a later window hears more, unless the earlier one held that time too.
+        """
+        self.ends = [(end_ns, window_end_ns) for end_ns, window_end_ns in self.ends
+                     if seen.end_ns <= end_ns + APART_NS or seen.end_ns <= window_end_ns - JOIN_NS]
         if not seen.cut_end:
-            self.ends.append(seen.end_ns)
-        end_ns = _median(self.ends) if self.ends else max(self.end_ns, seen.end_ns)
+            self.ends.append((seen.end_ns, seen.window_end_ns))
+        end_ns = _median([end_ns for end_ns, _ in self.ends]) if self.ends else max(self.end_ns, seen.end_ns)
         self.end_ns = max(self.start_ns, end_ns)
         # An onset within a window that starts after the sound did is a pause's end, not the sound's onset.
         if not seen.cut_start and self.start_ns >= seen.window_ns:
@@ -122,8 +128,18 @@ class _Track:
             self.start_ns = min(_median(self.onsets), self.end_ns)
 
 
+def _parted(seen: _Sighting, known: list[_Track]) -> Iterator[_Sighting]:
+    """A window may miss a pause by a little: what it takes for one sound, where two are known, is those two."""
+    over = sorted((track for track in known if track.overlap_ns(seen) > 0), key=lambda track: track.start_ns)
+    for one, other in pairwise(over):
+        if one.end_ns < other.start_ns:
+            yield replace(seen, end_ns=one.end_ns, cut_end=False)
+            seen = replace(seen, start_ns=other.start_ns, cut_start=False)
+    yield seen
+
+
 def _median(values: list[int]) -> int:
-    return sorted(values)[len(values) // 2]
+    return sorted(values)[(len(values) - 1) // 2]
 
 
 class Tracks:
@@ -166,8 +182,11 @@ class Tracks:
         self._window_ns = window_ns
         if passed_ns < 0:
             self._live, self._peak_db = [], {}
+        # Where a sound that has ended was in the window before: what is left of it now is not to count as loud again.
+        over = {track.direction for track in self._live if track.latest.ended and track.end_ns > window_ns - passed_ns}
         fade_db = FADE_DB_PER_S * passed_ns / SECOND
-        self._peak_db = {direction: peak - fade_db for direction, peak in self._peak_db.items()}
+        self._peak_db = {direction: peak - fade_db * (direction not in over)
+                         for direction, peak in self._peak_db.items()}
         self._live = [track for track in self._live if track.end_ns > window_ns - JOIN_NS]
 
     def _find_ends(self, before: dict[int, TrackedSound], sounds: list[TrackedSound]) -> None:
@@ -200,10 +219,16 @@ class Tracks:
         return [self._tracked(track, source, part) for (track, _), part in zip(found, parts, strict=True)]
 
     def _runs(self, source: HeardSource) -> list[tuple[int, int]]:
-        """First and last frame of each sound in a separated source."""
+        """First and last frame of each sound in a separated source; what a known one goes on with is no leak."""
         levels = frame_levels(source.log_mag)
         runs = segments(self._activity(source.direction, levels), self._join_frames)
-        return [(first, last) for first, last in runs if levels[first : last + 1].max() > levels.max() - LEAK_DB]
+        peaks = [levels[first : last + 1].max() for first, last in runs]
+        return [run for run, peak in zip(runs, peaks, strict=True)
+                if peak > max(peaks) - LEAK_DB or self._is_known(source.direction, run)]
+
+    def _is_known(self, direction: int, run: tuple[int, int]) -> bool:
+        seen = _sighting(self._window_ns, run, self.config.front_end)
+        return any(track.overlap_ns(seen) > 0 for track in self._live if track.direction == direction)
 
     def _activity(self, direction: int, levels: np.ndarray) -> np.ndarray:
         """Frames with sound in them (T,) bool, from the level of each [dB]."""
@@ -215,7 +240,7 @@ class Tracks:
         """Each sighting, in the order of time, to the track that it overlaps most, or to a new one; each track once."""
         found: list[tuple[_Track, _Sighting]] = []
         candidates = [track for track in self._live if track.direction == direction]
-        for seen in sightings:
+        for seen in (part for whole in sightings for part in _parted(whole, candidates)):
             track = max(candidates, key=lambda known: known.overlap_ns(seen), default=None)
             if track is None or track.overlap_ns(seen) <= -JOIN_NS:
                 found.append((self._new_track(direction, seen), seen))

@@ -27,13 +27,18 @@ class Source:
     direction_score: float = 0.9
 
 
-def source(window_s: float, sounds: list[tuple[float, float]], direction: int = 0, bell: float = 0.8) -> Source:
-    """A direction of the window that starts at window_s, with sounds from and to [s]."""
+def source(window_s: float, sounds: list[tuple], direction: int = 0, bell: float = 0.8) -> Source:
+    """A direction of the window that starts at window_s, with sounds from and to [s], and maybe how loud they are.
+
+    That is in dB, as it is or as a function of time; -12 if not given.
+    """
     front_end = CONFIG.front_end
     times = window_s + (np.arange(front_end.n_frames) + 1) * FRAME_S  # middle of each frame
-    active = np.any([(begin <= times) & (times < end) for begin, end in sounds], axis=0)
     log_mag = np.zeros((front_end.n_bins, front_end.n_frames), np.float32)
-    log_mag[20:40, active] = 0.9
+    for begin, end, *level_db in sounds:
+        active = (begin <= times) & (times < end)
+        level = level_db[0] if level_db else -12.0
+        log_mag[20:40, active] = 1 + (level(times[active]) if callable(level) else level) / 120
     samples = np.ones(front_end.window_samples, np.float32)
     return Source(direction, log_mag, samples, np.array([bell, 1 - bell], np.float32))
 
@@ -190,6 +195,68 @@ def test_knocks_go_on_until_they_have_been_quiet_for_long_enough(tracks, hop_s, 
         durations += [sound.duration_ns / SECOND for sound in sounds]
     assert len(ended_s) == 1 and until + JOIN_S - TOLERANCE_S < ended_s[0] < until + JOIN_S + hop_s + TOLERANCE_S
     assert durations[-1] == pytest.approx(until - knocks[0][0], abs=2 * TOLERANCE_S)
+
+
+def follow(tracks: Tracks, hop_s: float, seconds: float, sounds) -> tuple[dict, list]:
+    """What is heard of sounds, which a function says of each window's start -> latest word by id, and all ends."""
+    latest, ended = {}, []
+    for at in windows(seconds, hop_s):
+        latest |= {sound.id: sound for sound in hear(tracks, at, source(START_S + at, sounds(at)))}
+        ended += tracks.ended
+    return latest, ended
+
+
+def spans(sounds) -> list[tuple[float, float]]:
+    """Onset and duration [s] of each, from START_S on."""
+    return [(round(sound.onset_ns / SECOND - START_S, 2), round(sound.duration_ns / SECOND, 2)) for sound in sounds]
+
+
+@pytest.mark.parametrize("fall_db_per_s", [10, 15, 20])
+@pytest.mark.parametrize("hop_s", [0.128, 0.25, 0.496])
+def test_a_bell_that_dies_away_slowly_ends_once(tracks, hop_s, fall_db_per_s):
+    bell = (START_S + 5, START_S + 16, lambda times: -10 - fall_db_per_s * (times - START_S - 5))
+    latest, ended = follow(tracks, hop_s, 14, lambda at: [bell])
+    expected = [pytest.approx((5, 25 / fall_db_per_s), abs=TOLERANCE_S)]
+    assert spans(latest.values()) == expected and spans(ended) == expected
+
+
+def test_two_sounds_stay_two_though_one_window_misses_the_pause(tracks):
+    def sounds(at):
+        return [(START_S + 5, START_S + (6.1 if 3.9 < at < 4.1 else 6)), (START_S + 6.65, START_S + 8.15)]
+
+    latest, ended = follow(tracks, 0.5, 9, sounds)
+    two = [pytest.approx((5, 1), abs=TOLERANCE_S), pytest.approx((6.65, 1.5), abs=TOLERANCE_S)]
+    assert spans(latest.values()) == two and spans(ended) == two
+
+
+@pytest.mark.parametrize("late_at", [3.5, 5.0])
+def test_one_window_that_hears_a_sound_for_too_long_changes_nothing(tracks, late_at):
+    def sounds(at):
+        return [(START_S + 5, START_S + 6.5), *([(START_S + 6.98, START_S + 7.02)] if at == late_at else [])]
+
+    _, ended = follow(tracks, 0.5, 9, sounds)
+    assert spans(ended) == [pytest.approx((5, 1.5), abs=TOLERANCE_S)]
+
+
+def test_a_click_that_is_no_sound_hides_none(tracks):
+    latest, _ = follow(tracks, 0.5, 3, lambda at: [(START_S + 5, START_S + 5.031),
+                                                     (START_S + 5.83, START_S + 7.8, -28)])
+    assert spans(latest.values())[0][0] == pytest.approx(5.83, abs=TOLERANCE_S)
+
+
+@pytest.mark.parametrize("hop_s", [0.5, 1.0, 2.0])
+def test_what_a_known_sound_goes_on_with_is_no_leak_of_a_louder_one(tracks, hop_s):
+    sounds = [(START_S + 4, START_S + 9, -30), (START_S + 9.8, START_S + 11, -15)]
+    latest, _ = follow(tracks, hop_s, 14, lambda at: sounds)
+    assert spans(latest.values())[0] == pytest.approx((4, 5), abs=2 * TOLERANCE_S)
+
+
+def test_at_a_short_hop_a_sound_is_not_over_though_windows_end_quietly(tracks):
+    def sounds(at):
+        return [(START_S + 5, START_S + min(12, at + WINDOW_S - 0.05))]
+
+    _, ended = follow(tracks, 0.048, 13, sounds)
+    assert spans(ended) == [pytest.approx((5, 7), abs=TOLERANCE_S)]
 
 
 def test_an_end_that_was_none_is_taken_back_and_said_again(tracks):
