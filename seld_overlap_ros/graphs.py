@@ -346,7 +346,6 @@ RUN_RECORDER = NodeKind(
 REPLAY_NODES = (BAG_PLAYER, RUN_RECORDER)
 
 
-
 def lifecycle_names(nodes: Iterable[NodeKind]) -> str:
     """Names of those that load something first, with commas between them."""
     return ",".join(node.name for node in nodes if AUTOSTART in node.parameters)
