@@ -74,9 +74,17 @@ def train(
         raise ValueError(f"{loaded.name} learns from {loaded.mixtures} mixtures, and there are {len(stored)}: make "
                          "more with `seld-overlap data mix`, or set --limit")
     stored = replace(stored, truth=stored.truth[: limit or loaded.mixtures or None])
+    if loaded.labels and set(loaded.labels) != set(stored.labels):
+        raise ValueError(f"{loaded.name} names other classes than the mixtures hold: make those with "
+                         f"`seld-overlap data mix --recipe {recipe}`, or leave its labels out")
     fresh = None
     if loaded.fresh:
         fresh = replace(load_fresh(folder, "train", len(stored), stored.labels), varied=True)
+        test = (mixtures or folder / "mixtures") / "test"
+        held = val.sources | (MixtureStore.load(test).sources if test.is_dir() else set())
+        if heard := sorted(fresh.sources & held):
+            raise ValueError(f"{len(heard)} recordings to train with are in the validation or test mixtures "
+                             f"({heard[0]}), as the sounds are others by now: run `seld-overlap data mix` again")
     config = SystemConfig(val.labels, width=loaded.width, mel_bands=loaded.mel_bands, steered=loaded.steered,
                           array=val.array, azimuths=val.azimuths)
     out = out or folder / "runs" / loaded.name / str(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class ImportReport:
     noises: int = 0
     longer: int = 0  # than a window
     skipped: list[str] = field(default_factory=list)
+    series: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # of takes -> splits that it is in
 
     def summary(self) -> str:
         """What came of it and what is missing still, for people."""
@@ -44,6 +46,10 @@ class ImportReport:
             lines.append(f"{self.longer} are longer than {WINDOW_S:.1f} s: that much of them is kept.")
         if self.what == "clips":
             lines += self._missing({label: set(by) for label, by in splits.items()})
+            if parted := sorted(name for name, its in self.series.items() if len(its) > 1):
+                lines.append(f"Files of one name and another number are in several splits ({', '.join(parted[:3])}"
+                             f"{', ...' if len(parted) > 3 else ''}). Should they be pieces of one recording, sort "
+                             "them into train/CLASS, val/CLASS and test/CLASS yourself: scores would be too good.")
         return "\n".join(lines)
 
     def _missing(self, splits: dict[str, set[str]]) -> list[str]:
@@ -59,7 +65,8 @@ class ImportReport:
             )
         if splits:
             lines.append("To train on these classes alone, copy a recipe, add to it `labels: "
-                         f"[{', '.join(splits)}]`, and name its file in `data mix --recipe` and `train --recipe`.")
+                         f"[{', '.join(map(json.dumps, splits))}]`, and name its file in `data mix --recipe` and "
+                         "`train --recipe`.")
         return lines
 
 
@@ -151,6 +158,7 @@ def _take(recording: Recording, folder: Path, licence: str, indexes: dict[str, I
         if not is_noise:
             report.taken += 1
             report.counts[recording.label, recording.split] += 1
+            report.series[recording.group].add(recording.split)
 
 
 def _row(recording: Recording, folder: Path, licence: str, is_noise: bool) -> Row:

@@ -97,7 +97,7 @@ def read_checkpoint(name_or_path: str | Path, networks: Collection[str] | None =
                               "save it with seld_overlap_ros.models.system.save_model")
     try:
         config = SystemConfig.from_dict(_decode(path, metadata, "config"))
-        _check_config(config)
+        check_config(config)
         expected = shapes(config)
         _check_claims(file, expected)
         _check_steering(config)
@@ -145,7 +145,8 @@ def _decode(path: Path, metadata: dict, name: str) -> dict:
     return values
 
 
-def _check_config(config: SystemConfig) -> None:
+def check_config(config: SystemConfig) -> None:
+    """Raises ValueError for a system that no checkpoint can be of."""
     front_end, n_bands = config.front_end, config.mel_bands
     plane = (front_end.n_bins, front_end.n_frames)
     if plane != PLANE:

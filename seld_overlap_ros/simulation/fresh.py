@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from seld_overlap_ros.config import FrontEnd
@@ -34,6 +36,18 @@ class FreshMixtures:
             raise IndexError(index)
         rng = scene_rng("mixture", self.key, index)
         return draw_scene(rng, self.clips, self.bank, self.noise, self.n_samples, self.varied)
+
+    @property
+    def sources(self) -> set[str]:
+        """The recordings that it draws from."""
+        return {clip.source for clips in self.clips.values() for clip in clips}
+
+    @property
+    def content(self) -> str:
+        """What it draws from, in short: other clips or rooms have another."""
+        clips = sorted((label, clip.source, len(clip.samples)) for label, own in self.clips.items() for clip in own)
+        rooms = [asdict(room) for room in self.bank.rooms]
+        return hashlib.sha256(json.dumps([clips, rooms]).encode()).hexdigest()[:16]
 
     def of(self, *key: str | int) -> FreshMixtures:
         """As many others, for one pass of one training, say."""

@@ -19,7 +19,7 @@ from seld_overlap_ros.config import MicrophoneArray
 
 RIR_SECONDS = 0.4  # T60 goes up to .4 s
 MAX_ORDER = 30  # of image sources; enough for T60 <= .4 s, see test_rooms.py
-JITTER = math.radians(5)  # azimuths lie off the grid by up to this much [rad]
+JITTER = math.radians(5)  # azimuths lie off a grid of eight by up to this much [rad], off others in proportion
 T60_RANGE = (0.15, 0.4)  # [s]
 DISTANCE_RANGE = (0.7, 1.5)  # from the array's centre [m]; the authors' sources were about 1 m away
 FLOOR_RANGE, HEIGHT_RANGE = (4.0, 8.0), (2.5, 3.5)  # [m]
@@ -92,10 +92,11 @@ def draw_room(rng: np.random.Generator, name: str, azimuths: Iterable[float], pe
     margin = DISTANCE_RANGE[1] + 0.2
     centre = (*(rng.uniform(margin, s - margin) for s in size[:2]), rng.uniform(0.8, 1.6))
     t60 = 0.0 if anechoic else rng.uniform(*T60_RANGE)
-    places = []
+    places, azimuths = [], tuple(azimuths)
+    jitter = JITTER * 8 / len(azimuths)
     for direction, azimuth in enumerate(azimuths):
         for _ in range(per_direction):
-            exact = math.remainder(azimuth + rng.uniform(-JITTER, JITTER), 2 * math.pi)
+            exact = math.remainder(azimuth + rng.uniform(-jitter, jitter), 2 * math.pi)
             places.append(Place(row + len(places), direction, float(exact), float(rng.uniform(*DISTANCE_RANGE))))
     return Room(name, tuple(map(float, size)), float(t60), tuple(map(float, centre)), tuple(places))
 

@@ -37,6 +37,11 @@ class MixtureStore:
         """What it holds, in short: other mixtures have another."""
         return hashlib.sha256(json.dumps(self.truth).encode()).hexdigest()[:16]
 
+    @property
+    def sources(self) -> set[str]:
+        """The recordings that are in it."""
+        return {event["clip"] for truth in self.truth for event in truth["events"]}
+
     def __getitem__(self, index: int) -> Scene:
         """One mixture as it was drawn, to 16 bits."""
         truth = self.truth[index]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
+from importlib import resources
 from pathlib import Path
 
 import yaml
 
+SHIPPED = Path(str(resources.files("seld_overlap_ros"))) / "training" / "recipes"
 LOSSES = ("entropy", "squared")
 
 
@@ -85,7 +87,7 @@ def _check(recipe: Recipe | StageRecipe, limits: dict[str, tuple[float, float | 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe. Raises ValueError with one sentence that names what is missing or unknown.
 
-    `base: NAME` takes all that is not given from NAME.yaml in the same folder.
+    `base: NAME` takes all that is not given, of the stages too, from NAME.yaml in the same folder, or the shipped one.
     """
     values = _values(path, ())
     try:
@@ -93,8 +95,9 @@ def load_recipe(path: Path) -> Recipe:
         labels = values.get("labels", ())
         if not isinstance(labels, (list, tuple)):
             raise TypeError(f"labels must be a list, got {labels!r}")
-        labels = tuple(map(str, labels))
-        return Recipe(**{**values, "name": path.stem, "labels": labels, "stages": stages})
+        if odd := [label for label in labels if not isinstance(label, str)]:
+            raise TypeError(f"labels must be texts, got {odd[0]!r}: put the names into quotes")
+        return Recipe(**{**values, "name": path.stem, "labels": tuple(labels), "stages": stages})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path.name}: missing or unknown entry ({error})") from error
 
@@ -109,9 +112,11 @@ def _values(path: Path, above: tuple[Path, ...]) -> dict:
         raise ValueError(f"{path.name}: a recipe is a YAML mapping of {', '.join(f.name for f in fields(Recipe))}")
     if "base" not in values:
         return values
-    base = path.parent / f"{values.pop('base')}.yaml"
+    name = f"{values.pop('base')}.yaml"
+    base = path.parent / name if (path.parent / name).is_file() else SHIPPED / name
     if base in (path, *above):
         raise ValueError(f"{path.name} is its own base: name another recipe, such as mini")
     base = _values(base, (path, *above))
-    stages = (base.get("stages") or {}) | (values.get("stages") or {})
-    return base | values | {"stages": stages}
+    stages, own = ((of.get("stages") or {}) for of in (base, values))
+    merged = {name: {**(stages.get(name) or {}), **(own.get(name) or {})} for name in {**stages, **own}}
+    return base | values | {"stages": merged}

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from seld_overlap_ros import __version__
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.memory import keep_freed_memory
-from seld_overlap_ros.models.checkpoint import find_model, read_training_record, sha256
+from seld_overlap_ros.models.checkpoint import check_config, find_model, read_training_record, sha256
+from seld_overlap_ros.models.layout import shapes
 from seld_overlap_ros.models.system import System, load_model, save_model
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
@@ -197,7 +198,9 @@ def train(
     if start:
         model, asked["start"] = _started(start, config, systems)
     needed = own_stages(systems[0]) if start else needed_stages(systems)
-    _check(recipe, needed, mixtures, processes)
+    _check(recipe, config, needed, mixtures, processes)
+    if mixtures.fresh and any(recipe.stages[stage].fresh for stage in needed):
+        asked["fresh"] = mixtures.fresh.content
     claim(out, asked | {"config": config.to_dict()})
     # looked up before any is trained: of several processes each must train the same
     for stage in [stage for stage in needed if not _figures_file(out, stage).is_file()]:
@@ -213,8 +216,14 @@ def train(
             save_model(path, assemble(config, system, out), asked | {"system": system, "stages": stages})
 
 
-def _check(recipe: Recipe, needed: Sequence[str], mixtures: Mixtures, processes: int) -> None:
+def _check(recipe: Recipe, config: SystemConfig, needed: Sequence[str], mixtures: Mixtures, processes: int) -> None:
     """Raises ValueError now for what would stop a stage later on, and for stages that there are not."""
+    shapes(config)
+    check_config(config)
+    n_gpus = torch.cuda.device_count()
+    if 0 < n_gpus < processes:
+        raise ValueError(f"{processes} processes need as many GPUs, and there are {n_gpus}: ask for --processes "
+                         f"{n_gpus}, or set CUDA_VISIBLE_DEVICES= to train on the CPU")
     if unknown := sorted(set(recipe.stages) - set(INITIAL)):
         raise ValueError(f"{recipe.name}: no stage is called {', '.join(unknown)}; there are {', '.join(INITIAL)}")
     if lacking := [stage for stage in needed if stage not in recipe.stages]:

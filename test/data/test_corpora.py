@@ -41,7 +41,8 @@ def test_folder_per_class_becomes_clips_of_each_split_and_noise(own, tmp_path):
         assert {clip.split for clip in clips if clip.label == label} == {"train", "val", "test"}
     assert {clip.licence for clip in clips} == {"CC0"} and clips[0].source.startswith("mine/")
     assert len(load_noise(tmp_path / "sounds", "train")) == 2 and len(load_noise(tmp_path / "sounds", "test")) == 1
-    assert "labels: [cat, dog_bark, door_bell, rain, tap]" in report.summary() and "Missing" not in report.summary()
+    assert 'labels: ["cat", "dog_bark", "door_bell", "rain", "tap"]' in report.summary()
+    assert "Missing" not in report.summary()
 
 
 def test_splits_by_folder_are_kept(tmp_path, tone, write_sound):
@@ -75,6 +76,13 @@ def test_takes_of_one_series_stay_together_by_group(own, tmp_path, tone, write_s
     import_corpus("folder", own, tmp_path / "sounds")
     rain = [clip for clip in load_clips(tmp_path / "sounds", by_group=True) if clip.label == "rain"]
     assert len({(clip.group, clip.split) for clip in rain}) == len({clip.group for clip in rain}) == 4
+
+
+def test_takes_that_fall_into_several_splits_are_said(tmp_path, tone, write_sound):
+    for piece in range(20):
+        write_sound(tmp_path / "mine" / "fan" / f"fan_{piece:03}.wav", tone(300 + piece, 0.2))
+    said = import_corpus("folder", tmp_path / "mine", tmp_path / "sounds").summary()
+    assert "in several splits (fan/fan)" in said and "train/CLASS, val/CLASS and test/CLASS" in said
 
 
 def test_bad_files_are_named_and_the_others_taken(own, tmp_path, write_sound):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from seld_overlap_ros.config import MicrophoneArray, uniform_azimuths
 from seld_overlap_ros.simulation.arrays import load_array
@@ -35,6 +36,18 @@ def test_a_bad_file_is_refused_in_one_sentence(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match="mine.yaml"):
         load_array(path)
+
+
+@pytest.mark.parametrize(("positions", "said"), [
+    ([[32, 0, 0], [0, 32, 0], [-32, 0, 0]], "are the positions in metres"),
+    ([[0.05 * m, 0.02 * m, 0] for m in range(-3, 4)], "lie in a line, and to them one side sounds like the other"),
+    ([[0, 0, 0], [0.05, 0, 0]], "lie in a line"),
+    ([[0, 0, 0.1 * m] for m in range(4)], "lie in a line"),
+])
+def test_an_array_that_cannot_tell_directions_is_refused(tmp_path, positions, said):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"positions": positions, "directions": 8}))
+    with pytest.raises(ValueError, match=f"mine.yaml: .*{said}"):
+        load_array(tmp_path / "mine.yaml")
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,5 +1,7 @@
 """Rooms: physics holds, splits do not meet, draws do not depend on order."""
 
+import math
+
 import numpy as np
 import pytest
 from pyroomacoustics.experimental import measure_rt60
@@ -32,6 +34,14 @@ def test_direct_path_delay_is_distance_over_c():
         for m, position in enumerate(ARRAY.positions):
             expected = np.linalg.norm(source - position) / 343.0 * RATE
             assert peak_position(rirs[place.row, m]) == pytest.approx(expected, abs=0.2)
+
+
+@pytest.mark.parametrize("n", [4, 8, 12, 72])
+def test_places_lie_in_their_own_sector(n):
+    azimuths = uniform_azimuths(n)
+    room = draw_room(scene_rng("sectors", n), "a", azimuths, 20, 0)
+    off = [math.remainder(place.azimuth - azimuths[place.direction], 2 * math.pi) for place in room.places]
+    assert max(map(abs, off)) == pytest.approx(math.radians(40 / n), rel=0.1)
 
 
 def test_microphone_nearest_to_the_source_hears_it_first(bank):

@@ -24,12 +24,13 @@ from seld_overlap_ros.dsp.features import analyse
 from seld_overlap_ros.evaluation.table1 import core_hours
 from seld_overlap_ros.models.checkpoint import read_training_record
 from seld_overlap_ros.models.system import System, load_model, save_model
+from seld_overlap_ros.simulation import fresh as fresh_module
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore, make_store
 from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset, collate
-from seld_overlap_ros.training.recipe import Recipe, StageRecipe, load_recipe
+from seld_overlap_ros.training.recipe import SHIPPED, Recipe, StageRecipe, load_recipe
 from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, compressed_error, needed_stages, stage_file
 from seld_overlap_ros.training.train import Mixtures, train, train_stage
 
@@ -202,6 +203,39 @@ def test_what_would_stop_a_training_is_said_before_it_takes_its_folder(data, tmp
     with pytest.raises(ValueError, match=sentence):
         train(replace(RECIPE, stages=asked), CONFIG, data, tmp_path / "run", ["cascade"], processes=processes)
     train(SHORT, CONFIG, data, tmp_path / "run", ["cascade"])
+
+
+@pytest.mark.parametrize(("mel_bands", "sentence"), [(40, "multiple of 32"), (288, "more than there are bins")])
+def test_mel_bands_that_no_checkpoint_can_have_are_refused_too(data, tmp_path, mel_bands, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        train(SHORT, replace(CONFIG, mel_bands=mel_bands), data, tmp_path / "run", ["cascade"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_processes_than_gpus_are_refused(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match="2 processes need as many GPUs, and there are 1: ask for --processes 1"):
+        train(SHORT, CONFIG, data, tmp_path / "run", ["cascade"], processes=2)
+
+
+def test_another_set_of_fresh_recordings_is_another_training(data, drawn, tmp_path):
+    recipe = replace(SHORT, stages=SHORT.stages | {"ssc": StageRecipe(1, 1e-3, 2, fresh=True)})
+    train(recipe, CONFIG, replace(data, fresh=drawn[0]), tmp_path / "run", ["cascade"])
+    clips = {label: [replace(clip, source=f"new {clip.source}") for clip in own]
+             for label, own in drawn[0].clips.items()}
+    with pytest.raises(ValueError, match="holds another training"):
+        train(recipe, CONFIG, replace(data, fresh=replace(drawn[0], clips=clips)), tmp_path / "run", ["cascade"])
+
+
+def test_what_is_held_out_is_not_trained_with(stores, drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(fresh_module, "load_fresh", lambda *_: drawn[0])  # which draws from what validation holds
+    asked = ["train", "--recipe", str(tmp_path / "mine.yaml"), "--mixtures", str(stores), "--out", str(tmp_path / "o")]
+    (tmp_path / "mine.yaml").write_text("base: tiny\nstages: {ssc: {fresh: true}}")
+    refused = CliRunner().invoke(app, asked)
+    assert refused.exit_code == 2 and "2 recordings to train with are in the validation or test mix" in refused.output
+    (tmp_path / "mine.yaml").write_text("base: tiny\nlabels: [low, high, other]")
+    refused = CliRunner().invoke(app, asked)
+    assert refused.exit_code == 2 and "mine names other classes than the mixtures hold" in refused.output
 
 
 def test_mixtures_of_another_array_or_other_classes_are_refused(data, drawn):
@@ -405,6 +439,20 @@ def test_every_shipped_recipe_can_be_read_and_lacks_no_stage_of_table_1():
     assert {"paper.yaml", "mini.yaml", "tiny.yaml"} <= {path.name for path in shipped}
     for path in shipped:
         assert set(needed_stages(TABLE_1)) <= set(load_recipe(Path(str(path))).stages)
+
+
+def test_a_recipe_anywhere_may_go_on_from_a_shipped_one(tmp_path):
+    (tmp_path / "mine.yaml").write_text("base: plus\nstages: {sss_ssc: {epochs: 10}}")
+    plus, mine = load_recipe(SHIPPED / "plus.yaml"), load_recipe(tmp_path / "mine.yaml")
+    assert mine.stages["sss_ssc"] == replace(plus.stages["sss_ssc"], epochs=10)  # all else as there
+    assert (mine.mel_bands, mine.stages["overlap"]) == (plus.mel_bands, plus.stages["overlap"])
+
+
+@pytest.mark.parametrize("labels", ["[no, maybe]", "[007, 008]"])
+def test_labels_that_yaml_takes_for_something_else_are_refused(tmp_path, labels):
+    (tmp_path / "mine.yaml").write_text(f"base: mini\nlabels: {labels}")
+    with pytest.raises(ValueError, match="labels must be texts, got .*: put the names into quotes"):
+        load_recipe(tmp_path / "mine.yaml")
 
 
 def test_a_recipe_takes_from_its_base_what_it_does_not_say(tmp_path):
