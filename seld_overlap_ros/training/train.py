@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from seld_overlap_ros import __version__
@@ -152,7 +154,10 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
         gradient_clip_val=1.0,
     )
     resume = out / stage / "last.ckpt"
-    trainer.fit(module, data, ckpt_path=resume if resume.is_file() else None, weights_only=True)
+    try:
+        trainer.fit(module, data, ckpt_path=resume if resume.is_file() else None, weights_only=True)
+    except SIGTERMException as error:  # a SystemExit that says nothing is wrong: no script is to take it for the end
+        raise SystemExit(128 + signal.SIGTERM) from error
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     [figures] = trainer.validate(module, data, verbose=False)
     if trainer.is_global_zero:

@@ -181,6 +181,16 @@ def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path):
     assert all(torch.equal(one[name], value) for name, value in other.items())
 
 
+def test_a_training_that_is_told_to_end_is_not_done(command, tmp_path):
+    running = command("cut")
+    deadline = time.monotonic() + 200
+    while not (tmp_path / "cut" / "scratch" / "last.ckpt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running.terminate()
+    assert running.wait(timeout=100) in (128 + signal.SIGTERM, -signal.SIGTERM)
+    assert not list((tmp_path / "cut").glob("*.safetensors"))
+
+
 def test_a_recipe_says_from_how_many_mixtures_it_learns(stores, tmp_path):
     recipe = {"width": 1 / 32, "separation_weight": 1.0, "localization_weight": 0.3, "empty_query": 0.2,
               "stages": {"scratch": {"epochs": 1, "learning_rate": 0.002, "batch": 2}}}  # fmt: skip
