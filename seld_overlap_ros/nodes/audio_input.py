@@ -111,7 +111,7 @@ class AudioTopic:
 
 
 class AudioInput:
-    """Audio of any kind in, `on_window(window, frame_id)` out. Its parameters are graphs.AUDIO_INPUT.
+    """Audio of any kind in, `on_windows(windows, frame_id)` out. Its parameters are graphs.AUDIO_INPUT.
 
     `intake.stream.set_hop` sets another hop, and `intake.counts` says how the audio is.
     """
@@ -123,11 +123,11 @@ class AudioInput:
         n_channels: int,
         hop_s: float,
         notices: Notices,
-        on_window: Callable[[Window, str], None],
+        on_windows: Callable[[list[Window], str], None],
     ) -> None:
         """n_channels: microphones of the model. Raises AudioError on parameters that cannot be followed."""
         self._node, self._n_channels = node, n_channels
-        self._notices, self._on_window = notices, on_window
+        self._notices, self._on_windows = notices, on_windows
         channel_map = read_channel_map(node.value("channel_map"), n_channels)
         self.intake = Intake(front_end, n_channels, hop_s, notices, channel_map)
         self._health = AudioHealth(self.intake.counts)
@@ -234,5 +234,5 @@ class AudioInput:
         self._take(self.intake.describe(told))
 
     def _take(self, windows: list[Window]) -> None:
-        for window in windows:
-            self._on_window(window, self._frame_id)
+        if windows:  # of one message, or of a gap that it shows
+            self._on_windows(windows, self._frame_id)

@@ -46,7 +46,7 @@ class Listener:
             config.array.n_microphones,
             self._first_hop(node.value("hop"), cost_s),
             node.notices,
-            self._on_window,
+            self._on_windows,
         )
         self._worker: Worker[tuple[Window, str]] = Worker(self._hear, self._dropped, node.crash)
         self._watched = {
@@ -99,9 +99,10 @@ class Listener:
         self._input.intake.stream.set_hop(hop_s)
         self.work.hop_changed()
 
-    def _on_window(self, window: Window, frame_id: str) -> None:
-        self.work.came(window.stamp_ns)
-        self._worker.put((window, frame_id))
+    def _on_windows(self, windows: list[Window], frame_id: str) -> None:
+        for window in windows:
+            self.work.came(window.stamp_ns)
+        self._worker.put(*((window, frame_id) for window in windows))
 
     def _hear(self, item: tuple[Window, str]) -> None:
         began_s = time.monotonic()

@@ -20,6 +20,7 @@ class AudioCounts:
     chunks: int = 0  # messages with audio that could be used
     refused: int = 0  # messages that could not
     refusal: str = ""  # why the last of these could not; empty once one could again
+    last_refusal: str = ""  # the same, for good
     seconds: float = 0.0  # of audio that could be used
     samples: int = 0  # of each microphone
     gaps: int = 0

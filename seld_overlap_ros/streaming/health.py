@@ -30,6 +30,7 @@ FAR_S = 5.0  # for so long; something may be close to one microphone for a momen
 FAINT_DB = -60.0  # below, microphones differ by their own noise
 LATENCY_S = 60.0  # how far back median and 95th percentile look; and more is no latency, but another clock
 HOP_TO_SPARE = 1.2
+DOUBLED = 1.5  # times the rate: then it is rather two sources than a wrong rate
 STOPPED_S = 2.0  # without a message, the audio has stopped
 
 Trouble = tuple[int, str]  # level and sentence
@@ -68,14 +69,16 @@ class AudioHealth:
         if counts.seconds:
             self._look(now_s, last_s)
         measured = self._measured(rate)
-        troubles = self._absence(now_s, last_s, topic, absent)
+        troubles = self._absence(now_s, last_s, rate, topic, absent)
         if not troubles:
-            troubles = [*self._of_rate(rate, measured), *self._of_stream(), *self._of_microphones(now_s)]
+            of_rate, of_stream = list(self._of_rate(rate, measured)), list(self._of_stream())
+            of_input = [*of_stream, *of_rate] if measured and measured > DOUBLED * rate else [*of_rate, *of_stream]
+            troubles = [*self._of_refusals(), *of_input, *self._of_microphones(now_s)]
         well = f"{counts.n_microphones} microphones at {rate} Hz on {topic}"
         return status("audio", troubles, well, self._values(topic, rate, measured))
 
     def _look(self, now_s: float, last_s: float) -> None:
-        names = ("seconds", "samples", "gaps", "overlaps", "restarts", "odd_stamps", "unusable", "clipped")
+        names = ("refused", "seconds", "samples", "gaps", "overlaps", "restarts", "odd_stamps", "unusable", "clipped")
         self._looks.append({name: getattr(self._counts, name) for name in names} | {"now": now_s, "last": last_s})
         while len(self._looks) > 2 and now_s - self._looks[1]["now"] >= RECENT_S:
             self._looks.popleft()
@@ -84,19 +87,31 @@ class AudioHealth:
         return self._looks[-1][name] - self._looks[0][name] if self._looks else 0.0
 
     def _measured(self, rate: int) -> float | None:
-        """Samples that came in a second of time [Hz], counted from message to message; None while that is not known."""
-        past_s = self._recent("last")
-        return rate * self._recent("seconds") / past_s if rate and past_s >= LEAST_S else None
+        """Samples that came in a second of time [Hz], counted from message to message; None while that is not known.
 
-    def _absence(self, now_s: float, last_s: float | None, topic: str, absent: str) -> list[Trouble]:
+        Since the audio last went on after a pause, which says nothing of its rate.
+        """
+        looks = list(self._looks)
+        begins = [n for n in range(1, len(looks)) if looks[n]["last"] - looks[n - 1]["last"] > STOPPED_S]
+        looks = looks[begins[-1] if begins else 0 :]
+        past_s = looks[-1]["last"] - looks[0]["last"] if looks else 0.0
+        return rate * (looks[-1]["seconds"] - looks[0]["seconds"]) / past_s if rate and past_s >= LEAST_S else None
+
+    def _absence(self, now_s: float, last_s: float | None, rate: int, topic: str, absent: str) -> list[Trouble]:
         if last_s is None:
             return [(ERROR, absent)]
         if now_s - last_s > STOPPED_S:
             return [(ERROR, f"no more audio on {topic} for {now_s - last_s:.0f} s: is its source still running?")]
         if self._counts.refusal:
             return [(ERROR, f"audio refused: {self._counts.refusal}")]
-        return [] if self._counts.seconds else [(WARN, f"the format of the audio on {topic} is not known yet: does its "
-                                                       "source publish audio_info?")]
+        if self._counts.seconds:
+            return []
+        return [(WARN, f"no sound on {topic} yet: are the microphones muted?" if rate else
+                 f"the format of the audio on {topic} is not known yet: does its source publish audio_info?")]
+
+    def _of_refusals(self) -> Iterator[Trouble]:
+        if times := int(self._recent("refused")):
+            yield WARN, f"{times} messages were refused within {RECENT_S:g} s: {self._counts.last_refusal}"
 
     def _of_rate(self, rate: int, measured: float | None) -> Iterator[Trouble]:
         if measured is not None and abs(measured / rate - 1) > RATE_OFF:

@@ -55,6 +55,7 @@ class Intake:
         self._waiting: deque[Chunk] = deque()
         self._waiting_bytes = 0
         self._last_stamp_ns, self._n_alike = 0, 0  # chunks in a row with the stamp of the one before
+        self._last = np.zeros((0, 0), np.float32)  # samples of that
 
     @property
     def counts(self) -> AudioCounts:
@@ -116,7 +117,7 @@ class Intake:
     def refuse(self, error: AudioError) -> None:
         """Count a message that cannot be used, and say why."""
         self.counts.refused += 1
-        self.counts.refusal = str(error)
+        self.counts.refusal = self.counts.last_refusal = str(error)
         self._say(error)
 
     def _say(self, error: AudioError) -> None:
@@ -133,6 +134,13 @@ class Intake:
 
     def _take(self, chunk: Chunk, samples: np.ndarray) -> list[Window]:
         rate, stamp_ns, follows_ns = self._format.sample_rate, chunk.stamp_ns, self.stream.next_stamp_ns
+        if chunk.count is None and self._came_twice(stamp_ns, samples):
+            self.counts.overlaps += 1
+            self.counts.overlap_s += len(samples) / rate
+            self._notices("twice", "a message came twice and is left out the second time: let one source at a time "
+                                   "publish the audio")
+            return []
+        self._last = samples
         self._n_alike = self._n_alike + 1 if stamp_ns == self._last_stamp_ns else 0
         self._last_stamp_ns = stamp_ns
         if stamp_ns and self._n_alike >= STILL and chunk.count is None and follows_ns is not None:
@@ -147,6 +155,11 @@ class Intake:
             stamp_ns, samples = self._frames.push(chunk.count, stamp_ns, samples, rate)
         self.counts.add(samples, rate)
         return self.stream.push(stamp_ns, samples, rate, exact=chunk.count is not None)
+
+    def _came_twice(self, stamp_ns: int, samples: np.ndarray) -> bool:
+        """Whether a message is the one before again, as from a relay; silence always looks the same."""
+        return bool(stamp_ns and stamp_ns == self._last_stamp_ns and np.array_equal(samples, self._last)
+                    and np.ptp(samples))
 
     def _checked(self, audio: AudioFormat) -> AudioFormat:
         if self._channel_map and max(self._channel_map) >= audio.channels:

@@ -4,14 +4,14 @@ The time of a sample is the stamp of the first chunk plus a count of samples, in
 into chunks gives the same windows. The stamps of later chunks are compared with that time:
 
 - Off by STAMP_TOLERANCE at most: stamps tremble, nothing is amiss.
-- Off by more: one stamp may be wrong, so only what the next chunk bears out counts. The chunk is held until that one
-  comes (or `settle` is called), for where silence belongs must be known before the chunk goes in. Audio waits for
-  nothing unless a stamp is off, and then for one chunk. The next chunk bears it out if it is off to the same side by
-  half of the tolerance or more, and, where both are late, is not less late by more than half a chunk (after a stall
-  of the source, which loses nothing, each chunk is less late than the one before). Of the two offsets the smaller one
-  counts: what is missing is bridged with zeros before the held chunk, what came twice is dropped from it and, if that
-  is not enough, from those after it, and from a window on listening starts anew with it. If it is not borne out, the
-  held chunk follows on as if its stamp had been right.
+- Off by more: one stamp may be wrong, or the source was held up and catches up, losing nothing. Where silence
+  belongs must be known before a chunk goes in, so this one is held until another is hardly off, HOLD of audio has
+  followed, or nothing more comes (`settle`). Audio waits for nothing unless a stamp is off. If all that followed are
+  off to the same side, by half of the tolerance or more, the smallest of the offsets counts: what is missing is bridged
+  with zeros before the held chunk, what came twice is dropped from it and, if that is not enough, from those after it,
+  and from a window on listening starts anew with it. Else, and where chunks become less late one after the other, the
+  held chunk follows on as if its stamp had been right. Before the first window nothing can have come twice: there the
+  first stamp was late.
 - Drift: sound card and stamps have two clocks. A slow mean of the offsets follows the stamps by DRIFT_RATE at most.
   Offsets are counted from it, so drift is never a gap. When it comes to DRIFT_STEP, the time of what follows is set
   right by it; no sample is lost or put in. Between such steps stamps of windows lie on the grid of the samples.
@@ -34,6 +34,8 @@ from seld_overlap_ros.streaming.pcm import SECOND
 # it is a tenth of the default hop.
 STAMP_TOLERANCE = SECOND // 20  # [ns]
 DRIFT_RATE = 1 / 2000  # two crystals differ by less
+HOLD = SECOND // 5  # [ns]
+CATCH_UP = STAMP_TOLERANCE // 4  # [ns] by which the later half of what is held is less late than the first
 DRIFT_STEP = STAMP_TOLERANCE // 2  # [ns] less than the shortest hop, so that windows stay in order
 
 
@@ -89,7 +91,7 @@ class AudioStream:
         self._notices = notices
         self.counts = AudioCounts(n_channels)
         self._rate = 0  # [Hz] of the chunks; 0: nothing has come yet
-        self._held: _Held | None = None
+        self._held: list[_Held] = []  # from the first chunk on whose stamp is off
 
     def set_hop(self, hop_s: float) -> None:
         """Time from window to window [s], from the next window on. Raises ValueError unless it is positive.
@@ -105,7 +107,7 @@ class AudioStream:
         """Stamp that a chunk has which follows on without a gap; None before the first chunk."""
         if not self._rate:
             return None
-        n = self._n_in - self._n_to_drop + (len(self._held.samples) if self._held else 0)
+        n = self._n_in - self._n_to_drop + sum(len(held.samples) for held in self._held)
         return self._start_ns + self._drift_ns + n * SECOND // self._rate
 
     def push(self, stamp_ns: int, samples: np.ndarray, rate: int, exact: bool = False) -> list[Window]:
@@ -121,32 +123,56 @@ class AudioStream:
         if rate != self._rate:
             windows += self.settle()
             self._change_rate(stamp_ns, rate)
-        if self._held:
-            windows += self._release(stamp_ns - self.next_stamp_ns)
-        off_ns = stamp_ns - self.next_stamp_ns
         if exact:
-            return windows + self._move(off_ns, stamp_ns) + self._feed(samples)
-        if abs(off_ns) > STAMP_TOLERANCE:
-            self._held = _Held(stamp_ns, samples, off_ns)
-            return windows
+            windows += self.settle()
+            return windows + self._move(stamp_ns - self.next_stamp_ns, stamp_ns) + self._feed(samples)
+        off_ns = stamp_ns - self.next_stamp_ns
+        if self._held or abs(off_ns) > STAMP_TOLERANCE:
+            self._held.append(_Held(stamp_ns, samples, off_ns))
+            return windows + (self._judge() if len(self._held) > 1 else [])
         self._drift(off_ns, len(samples))
         return windows + self._feed(samples)
 
     def settle(self) -> list[Window]:
-        """Nothing more comes for now: believe the stamp of a chunk that is held -> the windows that it completes."""
-        return self._release(self._held.off_ns) if self._held else []
+        """Nothing more comes for now: believe the stamps of what is held -> the windows that it completes."""
+        windows = []
+        while self._held:
+            windows += self._judge(is_last=True)
+        return windows
 
-    def _release(self, next_off_ns: int) -> list[Window]:
-        """Put the held chunk where it belongs, now that it is known how far off the next one is."""
-        held, self._held = self._held, None
-        allowed_ns = min(STAMP_TOLERANCE, len(held.samples) * SECOND // self._rate // 2)
-        sign = 1 if held.off_ns > 0 else -1
-        agreed_ns = min(sign * held.off_ns, sign * next_off_ns)
-        stalled = held.off_ns > 0 and held.off_ns - next_off_ns > allowed_ns
-        if stalled or agreed_ns < STAMP_TOLERANCE // 2:
+    def _judge(self, is_last: bool = False) -> list[Window]:
+        """Put the first held chunk where it belongs, if what followed tells where, and the others after it."""
+        first, *others = self._held
+        sign = 1 if first.off_ns > 0 else -1
+        offs_ns = [sign * held.off_ns for held in self._held]
+        is_borne_out = min(offs_ns) >= STAMP_TOLERANCE // 2
+        followed_ns = sum(len(held.samples) for held in others) * SECOND // self._rate
+        if is_borne_out and followed_ns < HOLD and not is_last:
+            return []
+        self._held, windows = [], []
+        if not is_borne_out or (sign > 0 and self._catches_up(offs_ns, len(first.samples))):
             self.counts.odd_stamps += 1
-            return self._feed(held.samples)
-        return self._move(sign * agreed_ns, held.stamp_ns) + self._feed(held.samples)
+        elif sign < 0 and self._is_before_the_first_window and min(offs_ns) < self.front_end.window_s * SECOND:
+            self._start_ns -= min(offs_ns)
+        else:
+            windows += self._move(sign * min(offs_ns), first.stamp_ns)
+        windows += self._feed(first.samples)
+        for held in others:
+            windows += self.push(held.stamp_ns, held.samples, self._rate)
+        return windows
+
+    @property
+    def _is_before_the_first_window(self) -> bool:
+        return self._next_end == self.front_end.window_samples
+
+    def _catches_up(self, late_ns: list[int], n_first: int) -> bool:
+        """Whether chunks, the first of n_first samples, are less late one after the other, as after a stall."""
+        if len(late_ns) == 2:
+            return late_ns[0] - late_ns[1] > min(STAMP_TOLERANCE, n_first * SECOND // self._rate // 2)
+        if len(late_ns) < 2:
+            return False
+        half = (len(late_ns) + 1) // 2
+        return min(late_ns[:half]) - min(late_ns[half:]) > CATCH_UP
 
     def _move(self, off_ns: int, stamp_ns: int) -> list[Window]:
         """The chunk with this stamp, which goes in next, is off by off_ns -> the windows that silence completes."""

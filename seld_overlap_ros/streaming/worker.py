@@ -1,4 +1,4 @@
-"""A thread that works on the newest item, so that whoever hands the items over never waits."""
+"""A thread that works on the newest items, so that whoever hands them over never waits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 class Worker(Generic[Item]):
-    """Calls `handle` in a thread of its own, one item at a time; one more may wait, and a newer takes its place.
+    """Calls `handle` in a thread of its own, one item at a time; those that came together wait, until newer ones come.
 
     `on_drop` is called for an item that lost its place, `on_failure` once, in the thread, if `handle` raises.
     """
@@ -22,16 +22,16 @@ class Worker(Generic[Item]):
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._handle, self._on_drop, self._on_failure = handle, on_drop, on_failure
-        self._waiting: list[Item] = []  # at most one
+        self._waiting: list[Item] = []
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
-    def put(self, item: Item) -> None:
-        """Hand over an item. Returns at once."""
+    def put(self, *items: Item) -> None:
+        """Hand over what has come at once, the oldest first. Returns at once."""
         with self._changed:
-            dropped, self._waiting = self._waiting, [item]
+            dropped, self._waiting = self._waiting, list(items)
             self._changed.notify()
         for old in dropped:
             self._on_drop(old)
@@ -46,7 +46,7 @@ class Worker(Generic[Item]):
     def _next(self) -> Item | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            return None if self._closed else self._waiting.pop()
+            return None if self._closed else self._waiting.pop(0)
 
     def _run(self) -> None:
         try:

@@ -44,7 +44,7 @@ class Bench:
 
     def listen(self):
         self.input = AudioInput(self.ears, FRONT_END, 2, 0.5, Notices(self.said.append),
-                                lambda window, frame_id: self.windows.append((window, frame_id)))
+                                lambda windows, frame_id: self.windows.extend((one, frame_id) for one in windows))
 
     def publisher(self, message_type, topic):
         """A publisher that the input has found."""

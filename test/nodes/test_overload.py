@@ -158,6 +158,6 @@ def test_what_listens_to_audio_leaves_out_the_oldest_window(run, config, monkeyp
     monkeypatch.setattr(worker, "put", count(slow, worker.put))
     for k in range(N):
         samples = np.zeros((8, config.front_end.window_samples), np.float32)
-        node._listener._on_window(Window(k * SECOND + SECOND, samples), "head")
+        node._listener._on_windows([Window(k * SECOND + SECOND, samples)], "head")
         time.sleep(EVERY_S)
     check(node, slow, capfd)

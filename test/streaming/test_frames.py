@@ -58,6 +58,15 @@ def test_frames_numbered_anew_start_anew_and_say_so(said, notices):
     assert said == ["frame number 0 came after number 1009: listening starts anew"]
 
 
+def test_a_frame_that_comes_twice_gives_nothing_the_second_time(said, notices):
+    taker, heard, samples = OverlappingFrames(notices), [], recording(2000)
+    for k, frame in enumerate(frames(samples, 160, 512)):
+        for _ in range(2):
+            heard.extend(taker.push(k, START_NS, frame, RATE)[1])
+    np.testing.assert_array_equal(heard, samples[: len(heard)])
+    assert len(heard) > 1900 and not said
+
+
 def test_digital_silence_hides_the_overlap_and_that_is_said(said, notices):
     taker, silence = OverlappingFrames(notices), np.zeros((512, 2), np.float32)
     for k in range(10):

@@ -68,16 +68,41 @@ def test_a_format_that_is_told_anew_leaves_the_rate_open_for_a_moment(audio):
 def test_refused_audio_is_an_error_until_some_is_taken(audio):
     audio.second()
     audio.counts.refused += 1
-    audio.counts.refusal = "mp3 cannot be used: start audio_capture with format:=wave"
+    audio.counts.refusal = audio.counts.last_refusal = "mp3 cannot be used: start audio_capture with format:=wave"
     assert audio.status().level == ERROR
     assert "audio refused: mp3" in audio.status().sentence
-    assert audio.second().level == OK
+    status = audio.second()
+    assert (status.level, status.sentence) == (WARN, "1 messages were refused within 10 s: mp3 cannot be used: start "
+                                                     "audio_capture with format:=wave")
+    assert seconds(audio, int(RECENT_S) + 1).level == OK
+
+
+@pytest.mark.parametrize("pause_s", [5, 60, 3600])
+def test_a_pause_says_nothing_of_the_rate(audio, pause_s):
+    seconds(audio, 12)
+    audio.now_s += pause_s
+    audio.status()
+    audio.counts.restarts += 1
+    assert "listening started anew, 1 times" in audio.second().sentence
+    assert all("comes at" not in audio.second().sentence for _ in range(12))
+    assert audio.status().level == OK
+
+
+def test_audio_that_comes_from_two_sources_is_not_put_down_to_its_rate(audio):
+    seconds(audio, 6, pace=2.0)
+    audio.counts.overlaps += 20
+    assert "audio came twice" in audio.second(pace=2.0).sentence
+
+
+def test_muted_microphones_are_not_taken_for_an_unknown_format(audio):
+    audio.last_s = audio.now_s
+    assert audio.status().sentence == "no sound on /audio yet: are the microphones muted?"
 
 
 def test_audio_whose_format_is_unknown_is_said(audio):
-    audio.last_s = audio.now_s
-    assert audio.status().level == WARN
-    assert "audio_info" in audio.status().sentence
+    status = audio.health.status(audio.now_s, audio.now_s, 0, "/audio", NO_AUDIO)
+    assert status.level == WARN
+    assert "audio_info" in status.sentence
 
 
 @pytest.mark.parametrize("pace", [0.9, 44100 / 48000, 2.0])

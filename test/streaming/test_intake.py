@@ -150,6 +150,17 @@ def test_audio_whose_stamps_stand_still_is_heard_and_said(front_end, intake, sam
     assert any("the audio's stamps stand still" in sentence for sentence in said)
 
 
+@pytest.mark.parametrize("n", [160, 512, 1600])
+def test_messages_that_come_twice_count_once(intake, samples, said, n):
+    intake.describe(GOOD)
+    windows = []
+    for first in range(0, len(samples), n):
+        chunk = Chunk(START_NS + first * SECOND // 16000, encode(samples[first : first + n], "S16LE"))
+        windows += intake.push(chunk) + intake.push(chunk)
+    assert hears_the_window(windows, samples) and intake.counts.overlaps == -(-len(samples) // n)
+    assert said[0].startswith("a message came twice and is left out the second time")
+
+
 @pytest.mark.parametrize(("channel_map", "n_channels"), [((1, 2), 6), ((5, 0), 6), ((1, 0), 2)])
 def test_a_channel_map_picks_the_microphones(front_end, notices, samples, channel_map, n_channels):
     intake = Intake(front_end, 2, 0.25, notices, channel_map)

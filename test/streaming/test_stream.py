@@ -67,6 +67,30 @@ def pieces(first: int, end: int, n: int = 1600) -> list[tuple[int, int, float]]:
     return [(at, min(n, end - at), 0) for at in range(first, end, n)]
 
 
+@pytest.mark.parametrize("n", [160, 320, 1600])
+@pytest.mark.parametrize(("stall_ms", "pace"), [(300, 3.0), (500, 1.5), (2000, 1.9)])
+def test_a_source_that_was_held_up_and_catches_up_loses_nothing(stream, n, stall_ms, pace):
+    """Stamped when they are handed over: late by the stall at first, and then by less and less."""
+    samples, chunk_ms, late_ms, handed = recording(10 * RATE), 1000 * n / RATE, 0.0, []
+    for at in range(0, len(samples) - n + 1, n):
+        late_ms = float(stall_ms) if at == 4 * RATE else max(0.0, late_ms - chunk_ms * (1 - 1 / pace))
+        handed.append((at, n, late_ms))
+    windows = play(stream, samples, handed)
+    assert len(windows) == 1 + (len(samples) - stream.front_end.window_samples) // stream.hop_samples
+    whole = put_together(windows, len(samples))
+    np.testing.assert_array_equal(whole, samples[: len(whole)])
+    assert (stream.counts.gaps, stream.counts.overlaps, stream.counts.restarts) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("late_ms", [80, 200, 500])
+def test_a_first_stamp_that_was_late_costs_no_audio(stream, said, late_ms):
+    samples = recording(3 * RATE)
+    (first, n, _), *others = pieces(0, len(samples))
+    whole = put_together(play(stream, samples, [(first, n, late_ms), *others]), len(samples))
+    np.testing.assert_array_equal(whole, samples[: len(whole)])
+    assert len(whole) > 2 * RATE and not said
+
+
 def put_together(windows, n_samples: int) -> np.ndarray:
     """Samples (n, M) from windows that leave nothing out, by their stamps; NaN where no window has come."""
     whole = np.full((n_samples, windows[0].samples.shape[0]), np.nan, np.float32)

@@ -31,6 +31,21 @@ def test_a_busy_worker_keeps_the_newest_item_and_reports_the_others():
     assert (done, dropped, failed) == ([1, 4], [2, 3], [])
 
 
+def test_what_comes_at_once_is_all_done_unless_newer_comes():
+    done, dropped, finished = [], [], threading.Event()
+
+    def handle(item: int) -> None:
+        done.append(item)
+        if item == 5:
+            finished.set()
+
+    worker = Worker(handle, dropped.append, pytest.fail)
+    worker.put(1, 2, 3, 4, 5)
+    assert finished.wait(DEADLINE_S)
+    worker.close()
+    assert (done, dropped) == ([1, 2, 3, 4, 5], [])
+
+
 def test_a_failure_is_handed_on():
     failed, seen = [], threading.Event()
 
