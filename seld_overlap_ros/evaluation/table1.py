@@ -237,8 +237,10 @@ def with_earlier(results: dict, earlier: dict) -> dict:
     index = [seed["run"] for seed in seeds].index(best["run"])
     _check_compared(results, earlier, {seed["run"]: seed["systems"] for seed in seeds})
     compared = {(one["run"], one["system"]): one for file in (earlier, results) for one in file.get("comparisons", [])}
+    runs = list(dict.fromkeys(run for run, _ in compared))
+    ordered = sorted(compared.values(), key=lambda one: (runs.index(one["run"]), _in_order(one["system"])))
     return plain({**results, "systems": over_seeds(seeds), "paired": paired_by_seed(seeds), "seeds": seeds,
-                  "best": {**best, "index": index}, "comparisons": list(compared.values())})
+                  "best": {**best, "index": index}, "comparisons": ordered})
 
 
 def _check_compared(results: dict, earlier: dict, systems: Mapping[str, dict]) -> None:
