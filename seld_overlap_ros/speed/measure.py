@@ -168,7 +168,7 @@ def busy_core(bench: Bench) -> dict:
 def queries(bench: Bench) -> dict:
     """One window, and 0 to 8 queries of it."""
     counts = bench.effort.sources
-    times = bench.in_turn({str(k): ("window", SHIPPED, k) for k in counts}, bench.effort.few)
+    times = bench.in_turn({str(k): ("window", SHIPPED, k) for k in counts}, bench.effort.rounds)
     return {**flat({"three_over_one": quartiles(times["3 default"] / times["1 default"])}),
             **growth("sources", counts, times)}
 
