@@ -66,12 +66,12 @@ def naive_mixture(fresh: FreshMixtures, index: int) -> np.ndarray:
     """The same kind of mixture as pyroomacoustics' manual has it, a room simulated for each: (M, n)."""
     rng = scene_rng(SPLIT, "naive", index)
     n_sources, array = int(rng.integers(1, MAX_SOURCES + 1)), fresh.bank.array
-    room = draw_room(rng, "", fresh.bank.azimuths[:n_sources], 1, 0)
+    room = draw_room(rng, "", fresh.bank.azimuths, 1, 0)
     absorption, order = pra.inverse_sabine(room.t60, room.size)
     shoebox = pra.ShoeBox(room.size, fs=RATE, materials=pra.Material(absorption), max_order=min(order, MAX_ORDER))
     centre, labels = np.array(room.centre), sorted(fresh.clips)
     shoebox.add_microphone_array((centre + np.array(array.positions)).T)
-    for place in room.places:
+    for place in room.places[:n_sources]:
         offset = place.distance * np.array([math.cos(place.azimuth), math.sin(place.azimuth), 0.0])
         clip = rng.choice(fresh.clips[rng.choice(labels)])
         shoebox.add_source(centre + offset, signal=clip.samples, delay=rng.uniform(0, 1))
