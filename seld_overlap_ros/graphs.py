@@ -6,8 +6,11 @@ graph's argument of the same name sets it in every node that has it. No ROS in h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import yaml
 
 from seld_overlap_ros.models.engine import AUTO, DEFAULT_MODEL, ENGINES
 from seld_overlap_ros.streaming.pcm import RATES, SAMPLE_FORMATS
@@ -97,7 +100,7 @@ class Graph:
     only_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # node name -> argument of the graph alone that starts the node
     switches: Mapping[str, Parameter] = field(default_factory=dict)
-    presets: Mapping[str, str] = field(default_factory=dict)  # arguments that count unless something else is given
+    presets: Mapping[str, str] = field(default_factory=dict)  # that count unless an argument or params_file says other
     systems: tuple[str, ...] = ()  # what the argument `system` may be
     ends_with: str = ""  # node after whose good end nothing is left to do
 
@@ -110,12 +113,9 @@ class Graph:
         if self.systems:
             described["system"] = f"Shipped model to load, in place of model: one of {', '.join(self.systems)}."
         for parameter in [SIM_TIME, *self._parameters().values()]:
-            default = _in_words(parameter.default)
-            if preset := self.presets.get(parameter.name):
-                otherwise = f"{preset!r}; empty: as in params_file, else {default}"
-            else:
-                otherwise = f"as in params_file, else {default}"
-            described[parameter.name] = f"{parameter.description} If not given: {otherwise}."
+            default = parameter.parse(self.presets.get(parameter.name, str(parameter.default)))
+            described[parameter.name] = (
+                f"{parameter.description} If not given: as in params_file, else {_in_words(default)}.")
         for switch in self.switches.values():
             described[switch.name] = f"{switch.description} If not given: {str(switch.default).lower()}."
         return described
@@ -124,17 +124,18 @@ class Graph:
         """The processes to start for arguments as they were typed. Raises GraphError."""
         if unknown := sorted(given.keys() - self.arguments().keys()):
             raise GraphError(f"no argument {', '.join(unknown)} here; there are {', '.join(self.arguments())}")
-        given = {name: text for name, text in {**self.presets, **given}.items() if text != ""}
+        given = {name: text for name, text in given.items() if text != ""}
         if system := given.pop("system", ""):
             given["model"] = self._model_of(system, given.get("model", ""))
         known = self._parameters() | {SIM_TIME.name: SIM_TIME}
         values = {name: known[name].parse(text) for name, text in given.items() if name in known}
+        file = ParameterFile(given["params_file"]) if "params_file" in given else None
         processes = [
             Process(
                 node,
                 given.get("namespace", ""),
-                given.get("params_file", ""),
-                {name: value for name, value in {**values, **node.fixed}.items()
+                file.path if file else "",
+                {name: value for name, value in {**self._presets_for(node, given, file), **values, **node.fixed}.items()
                  if node.has(name) or name == SIM_TIME.name},
             )
             for node in self.nodes
@@ -145,6 +146,12 @@ class Graph:
             raise GraphError("use_sim_time:=true is for a bag, which `ros2 bag play --clock` plays in place of file "
                              "or device; scene_player goes by the machine's clock: leave one of them out")
         return processes
+
+    def _presets_for(self, node: NodeKind, given: Mapping[str, str], file: ParameterFile | None) -> dict[str, Value]:
+        """Those that nothing else is in place of: a device is heard in place of a file."""
+        known, said = self._parameters(), given.keys() | (file.names(node.name) if file else set())
+        taken = said | set(PLAYED) if said & set(PLAYED) else said
+        return {name: known[name].parse(text) for name, text in self.presets.items() if name not in taken}
 
     def _is_on(self, node: NodeKind, given: Mapping[str, str]) -> bool:
         """Whether a node's switch, if it has one, is on."""
@@ -165,7 +172,7 @@ class Graph:
         """Name of the shipped model of a system. Raises GraphError."""
         if system not in self.systems:
             raise GraphError(f"no system {system!r} here; there is {', '.join(self.systems)}")
-        if model not in ("", self.presets.get("model", "")):
+        if model:
             raise GraphError(f"system:={system} and model:={model} both say what to load: give one of them")
         return system
 
@@ -175,6 +182,33 @@ def _in_words(value: Value) -> str:
     if value == "":
         return "empty"
     return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+class ParameterFile:
+    """A ROS parameter file, of which ROS itself reads the values: here it is only seen what it says something about."""
+
+    def __init__(self, path: str) -> None:
+        """Raises GraphError, where launch would warn in passing and start the nodes without it."""
+        file = Path(path).expanduser()  # no shell does that in params_file:=~/ears.yaml
+        self.path = str(file)
+        try:
+            self._content = yaml.safe_load(file.read_text())
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+            raise GraphError(f"params_file {path} cannot be read ({' '.join(str(error).split())}): give one like "
+                             "config/full.yaml") from error
+
+    def names(self, node: str) -> set[str]:
+        """Parameters that it sets for a node of that name, whatever the namespace."""
+        return set(_set_for(node, self._content))
+
+
+def _set_for(node: str, content: object) -> Iterator[str]:
+    """Sections lie in namespaces, as deep as these go, and may be for all nodes."""
+    for name, section in content.items() if isinstance(content, dict) else ():
+        if isinstance(section, dict) and isinstance(own := section.get("ros__parameters"), dict):
+            yield from own if str(name).rpartition("/")[2] in (node, "*", "**") else ()
+        else:
+            yield from _set_for(node, section)
 
 
 @dataclass(frozen=True)
@@ -357,7 +391,8 @@ def with_player(*nodes: NodeKind) -> tuple[NodeKind, ...]:
 
 
 SYSTEMS = ("overlap", "cascade", "ssl_sss", "sss_ssc", "plus")
-WITH_PLAYER = {"scene_player": ("file", "device")}
+PLAYED = ("file", "device")  # one of them, by scene_player
+WITH_PLAYER = {SCENE_PLAYER.name: PLAYED}
 WITH_DISPLAY = {"display_node": DISPLAY}
 GRAPHS = {
     "full": Graph(

@@ -182,6 +182,8 @@ def _watch(
             continue
         code = running.pop(name).wait()
         verdict, sentence = ends.judge(name, code)
+        if running and not code and name != ends_with:  # the others go on without it
+            sentence = f"{name} has ended"
         if sentence:
             say(sentence)
         if verdict == "again":

@@ -94,11 +94,53 @@ def test_arguments_are_read_as_typed():
         find_graph("fool")
 
 
-def test_a_command_sets_what_the_process_says():
-    _, player = FULL.processes({"file": "12", "rate": "2", "params_file": "my.yaml", "namespace": "/audio"})
+def test_a_preset_gives_way_to_what_is_given():
+    def played(**given: str) -> dict:
+        player = GRAPHS["demo"].processes(given)[-1].parameters
+        return {name: player[name] for name in ("file", "device") if name in player}
+
+    assert played() == played(file="") == {"file": "demo"}
+    assert played(file="mine.wav") == {"file": "mine.wav"}
+    assert played(device="default") == {"device": "default"}
+
+
+@pytest.mark.parametrize(("text", "gives_way"), [
+    ("/**/ssl_node: {ros__parameters: {model: mine}}", True),
+    ("ssl_node: {ros__parameters: {model: mine}}", True),
+    ("/**: {ros__parameters: {model: mine}}", True),
+    ("audio: {ssl_node: {ros__parameters: {model: mine}}}", True),
+    ("/**/ssl_node: {ros__parameters: {hop: 1.0}}", False),
+    ("/**/ssc_node: {ros__parameters: {model: mine}}", False),
+    ("", False),
+    ("[1, {2: 3}]", False),
+    ("ssl_node: {ros__parameters: 3}", False),
+])
+def test_a_preset_gives_way_to_what_the_parameter_file_says(tmp_path, text, gives_way):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    ssl_node = GRAPHS["cascade"].processes({"params_file": str(file)})[0]
+    assert ssl_node.parameters == ({} if gives_way else {"model": "cascade"})
+
+
+def test_a_parameter_file_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "ears.yaml").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert FULL.processes({"params_file": "~/ears.yaml"})[0].params_file == str(tmp_path / "ears.yaml")
+    with pytest.raises(GraphError, match="params_file ~/eras.yaml cannot be read .*: give one like config/full.yaml"):
+        FULL.processes({"params_file": "~/eras.yaml"})
+    for text in ("a: b: c", "- [", "\x00", "[" * 3000):
+        (tmp_path / "ears.yaml").write_text(text)
+        with pytest.raises(GraphError, match=r"params_file ~/ears.yaml cannot be read .*: give one"):
+            FULL.processes({"params_file": "~/ears.yaml"})
+
+
+def test_a_command_sets_what_the_process_says(tmp_path):
+    mine = tmp_path / "my.yaml"
+    mine.touch()
+    _, player = FULL.processes({"file": "12", "rate": "2", "params_file": str(mine), "namespace": "/audio"})
     line = command(player)
     assert line[1:3] == ["-m", "seld_overlap_ros.nodes.scene_player"]
-    assert line[3:] == ["--ros-args", "-r", "__node:=scene_player", "-r", "__ns:=/audio", "--params-file", "my.yaml",
+    assert line[3:] == ["--ros-args", "-r", "__node:=scene_player", "-r", "__ns:=/audio", "--params-file", str(mine),
                         "-p", 'file:="12"', "-p", "rate:=2.0", "-p", 'nodes:="full_node"']
     assert yaml.safe_load(line[-5].partition(":=")[2]) == "12"  # a text, although it looks like a number
 
@@ -143,7 +185,6 @@ def test_the_stages_are_the_nodes_of_their_systems():
     cascade = {"model": "cascade"}
     assert started("cascade") == {"ssl_node": cascade, "sss_node": {**cascade, "number": 0}, "ssc_node": cascade}
     assert started("cascade", system="sss_ssc")["ssc_node"] == {"model": "sss_ssc"}
-    assert started("cascade", model="")["ssc_node"] == {}  # left to params_file
     assert started("full", system="plus") == {"full_node": {"model": "plus"}}
     assert started("stages", autostart="false")["gate_node"] == {"autostart": False}
     assert list(started("demo")) == ["full_node", "event_recorder", "scene_player"]

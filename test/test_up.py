@@ -28,7 +28,13 @@ def test_all_end_well_and_every_line_bears_its_name():
     said = []
     code = up({"a": python("print(1); print(2)"), "b": python("import sys; print('oh', file=sys.stderr)")}, said.append)
     assert code == 0
-    assert sorted(said) == ["[a] 1", "[a] 2", "[b] oh"]
+    assert sorted(line for line in said if line.startswith("[")) == ["[a] 1", "[a] 2", "[b] oh"]
+
+
+def test_an_end_that_the_others_do_not_share_is_said():
+    said = []
+    up({"first": python(""), "last": python("import time; time.sleep(2)")}, said.append)
+    assert said == ["first has ended"]
 
 
 def test_a_refusal_ends_the_others():

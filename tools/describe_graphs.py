@@ -29,11 +29,18 @@ MARKS = ("<!-- From here on written by tools/describe_graphs.py. -->\n", "<!-- T
 def config(name: str, graph: Graph) -> str:
     """Text of config/NAME.yaml."""
     nodes = (
-        f"/**/{node}:\n  ros__parameters:\n"
+        f"{_when(node, graph)}/**/{node}:\n  ros__parameters:\n"
         + "".join(f"    {parameter}: {_yaml(value)}\n" for parameter, value in values.items())
         for node, values in graph.defaults().items()
     )
     return HEAD.format(name=name) + "\n".join(nodes)
+
+
+def _when(node: str, graph: Graph) -> str:
+    """A comment on what starts a node that is not always there; what stands in its section does not."""
+    if node in graph.only_with:
+        return f"# Started where {' or '.join(graph.only_with[node])} is given as an argument.\n"
+    return f"# Started with {graph.switches[node].name}:=true.\n" if node in graph.switches else ""
 
 
 def _yaml(value: object) -> str:

@@ -51,7 +51,7 @@ def table(events: Sequence[Event], now_s: float) -> Table:
         sounding = event.end_s > now_s - STILL_S
         rows.add_row(
             Text("●" if sounding else " ", "green"), str(event.id), f"{event.onset_s:.1f} s",
-            f"{event.duration_s:.1f} s", place(event), plain(event.label), sure(event),
+            f"{event.duration_s:.1f} s", place(event), _name(event), sure(event),
             style="bold" if sounding else "",
         )
     rows.caption, rows.caption_justify = f"listened to {now_s:.1f} s", "left"
@@ -66,10 +66,15 @@ def summary(matching: Matching) -> Table:
     pairs = [*matching.pairs, *((true, None) for true in matching.missed), *((None, e) for e in matching.extra)]
     pairs.sort(key=lambda pair: (pair[0] is None, (pair[0] or pair[1]).onset_s))
     for true, heard in pairs:
-        cells = [plain(true.label), place(true)] if true else ["", ""]
-        cells += [plain(heard.label), place(heard), sure(heard)] if heard else ["", "", ""]
+        cells = [_name(true), place(true)] if true else ["", ""]
+        cells += [_name(heard), place(heard), sure(heard)] if heard else ["", "", ""]
         rows.add_row(f"{(true or heard).onset_s:.1f} s", *cells, _verdict(true, heard))
     return rows
+
+
+def _name(event: Event) -> Text:
+    """Its label as it is: in a plain str of a table, [/x] would be rich's markup."""
+    return Text(plain(event.label))
 
 
 def _verdict(true: Event | None, heard: Event | None) -> Text:

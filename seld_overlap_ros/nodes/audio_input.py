@@ -55,12 +55,13 @@ class AudioTopic:
         return self._subscription.topic_name
 
     def strangers(self) -> list[str]:
-        """What is published on topics of audio and cannot be listened to, as "type on topic"."""
-        known = {(kind.topic, kind.type_name) for kind in self._kinds}
+        """What is published on topics of audio and not listened to, as "type on topic, which" and why."""
+        known, others = ({(kind.topic, kind.type_name) for kind in kinds} for kinds in (self._kinds, installed_kinds()))
         topics = sorted({kind.topic for kind in AUDIO_KINDS})
         there = [(topic, type_name) for topic in topics for type_name in self._types(topic)]
         return [
-            f"{type_name} on {self._node.resolve_topic_name(topic)}"
+            f"{type_name} on {self._node.resolve_topic_name(topic)}, which "
+            + ("audio_type:=auto would listen to" if (topic, type_name) in others else "cannot be listened to")
             for topic, type_name in there
             if (topic, type_name) not in known
         ]
@@ -220,7 +221,7 @@ class AudioInput:
 
     def _no_audio(self) -> str:
         there = self.topic.strangers()
-        hint = f" There is {' and '.join(there)}, which cannot be listened to." if there else ""
+        hint = f" There is {', and '.join(there)}." if there else ""
         return f"no audio on {self.topic.name} yet: is its source started, and there?{hint}"
 
     def _do_without_info(self) -> None:

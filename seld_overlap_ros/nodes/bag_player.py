@@ -20,6 +20,7 @@ from seld_overlap_ros.nodes.audio_messages import find_message, message_type
 from seld_overlap_ros.nodes.running import RunnableNode, run
 
 TICK_S = 0.01
+BURST = 10  # messages a tick, of a window that is sent at once: a listener keeps 100 that it has no time for
 CLOCK_EVERY_S = 0.02
 SETTLE_S = 1.5  # from the first sign of the listeners until they surely hear, and from the last chunk to the end
 PATIENCE_S = 30.0  # for the events of a window, on a busy machine
@@ -86,7 +87,9 @@ class BagPlayer(RunnableNode):
     def _in_step(self, messages: Iterator[Recorded]) -> Iterator[None]:
         """So much as completes a window, and when it has been heard, so much as completes the next."""
         start_ns = last_ns = None
-        for is_audio, time_ns, raw in messages:
+        for number, (is_audio, time_ns, raw) in enumerate(messages):
+            if number % BURST == 0:
+                yield
             deadline = time.monotonic() + PATIENCE_S
             while last_ns is not None and (last_ns - start_ns) / SECOND > self._next_end_s:
                 yield

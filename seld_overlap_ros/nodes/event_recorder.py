@@ -56,7 +56,12 @@ class EventRecorder(RunnableNode):
         self.create_timer(WATCH_S, self._on_watch)
 
     def close(self) -> None:
-        self._display.close()
+        try:
+            self._display.close()
+        finally:  # whatever becomes of the terminal
+            self._write()
+
+    def _write(self) -> None:
         # Not with the logger: it wants the network, which may be gone by now.
         try:
             self._recording.write(self._folder)

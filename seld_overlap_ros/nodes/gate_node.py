@@ -12,7 +12,7 @@ from seld_overlap_ros.hearing import Spectra, first_weights, join
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.managed import ManagedNode
 from seld_overlap_ros.nodes.running import run
-from seld_overlap_ros.nodes.window_parts import STAGE_QOS, WindowParts
+from seld_overlap_ros.nodes.window_parts import STAGE_QOS, NextStage, WindowParts
 
 
 class GateNode(ManagedNode):
@@ -30,6 +30,8 @@ class GateNode(ManagedNode):
 
     def start(self) -> None:
         topics = {f"spectra_{n}": (SeparatedSpectra, convert.from_spectra) for n in (0, 1)}
+        self._next_stage = NextStage(self, lambda: self._spectra.get_subscription_count() > 0,
+                                     f"nobody takes {self._spectra.topic_name}: is ssc_node started?")
         self._parts = WindowParts(self, topics, self._on_window)
         self.get_logger().info(f"joining {' and '.join(topics)} into {self._spectra.topic_name}")
 
@@ -47,6 +49,7 @@ class GateNode(ManagedNode):
             self.notices("unlike", f"a window is left out: {error}: let both sss_nodes load the same model")
             return
         self._spectra.publish(convert.to_spectra(header, joined))
+        self._next_stage.look()
         if self._weights.get_subscription_count():
             self._weights.publish(convert.to_gate_weights(header, first.directions, first_weights([first, second])))
 

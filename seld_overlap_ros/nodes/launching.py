@@ -17,7 +17,7 @@ def describe(name: str) -> LaunchDescription:
     """The graph of that name: its arguments, and the nodes that they ask for. Raises GraphError."""
     graph = find_graph(name)
     arguments = [
-        DeclareLaunchArgument(argument, default_value=graph.presets.get(argument, ""), description=description)
+        DeclareLaunchArgument(argument, default_value="", description=description)
         for argument, description in graph.arguments().items()
     ]
     return LaunchDescription([*arguments, OpaqueFunction(function=_start_nodes, args=[graph])])

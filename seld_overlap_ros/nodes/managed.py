@@ -42,6 +42,7 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
         self.configured = self.active = False
         self._refusal: Exception | None = None
         self._computed_by = "none"
+        self._has_enable = False
         Diagnostics(self, lambda: [self._state(), *(look() for look in list(self.watched.values()))])
         keep_freed_memory()
         self._is_made = False
@@ -81,6 +82,7 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
 
     def offer_enable(self) -> None:
         """Make the service `enable`: true brings the node up, false deactivates it."""
+        self._has_enable = True
         self.create_service(SetBool, "enable", self._on_enable)
 
     def create_subscription(self, kind: type, topic: str, *args: object, **given: object) -> Subscription:
@@ -157,7 +159,8 @@ class ManagedNode(LifecycleNodeMixin, RunnableNode):
         if self._refusal and not self.active:
             troubles.append((ERROR, f"{state}, as it could not be started: {one_line(self._refusal)}"))
         elif not self.active:
-            troubles.append((WARN, f"{state}: call the service enable with true, or bring it up by its lifecycle"))
+            ways = "call the service enable with true, or " if self._has_enable else ""
+            troubles.append((WARN, f"{state}: {ways}bring it up by its lifecycle, as `seld-overlap doctor` says"))
         has_model = self.has_parameter("model")
         loaded = (self.value("model") if self.configured else "none") if has_model else "needs none"
         return status("state", troubles[::-1], "active", {

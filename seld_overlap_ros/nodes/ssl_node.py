@@ -14,7 +14,7 @@ from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.listener import Listener
 from seld_overlap_ros.nodes.managed import ManagedNode
 from seld_overlap_ros.nodes.running import run
-from seld_overlap_ros.nodes.window_parts import STAGE_QOS
+from seld_overlap_ros.nodes.window_parts import STAGE_QOS, NextStage
 from seld_overlap_ros.streaming.in_flight import InFlight
 from seld_overlap_ros.streaming.stream import Window
 
@@ -47,6 +47,11 @@ class SslNode(ManagedNode):
             "windows come faster than they come through all stages: set a longer hop, unless a stage is missing",
         )
         self._events = self.create_subscription(SoundEventArray, "events", self._on_events, STAGE_QOS)
+        events = self._events.topic_name
+        self._next_stage = NextStage(
+            self, lambda: self.count_publishers(events) > 0 or self._only_localizes(),
+            f"nobody publishes {events}, so nothing comes of what is localized: is ssc_node started?",
+        )
         self.get_logger().info(f"listening to {self._listener.topic_name}")
 
     def stop(self) -> None:
@@ -59,6 +64,10 @@ class SslNode(ManagedNode):
         self.destroy_publisher(self._window)
         self.destroy_publisher(self._activity)
 
+    def _only_localizes(self) -> bool:
+        """Whether somebody wants to know where something sounds, and there are no other stages."""
+        return self._activity.get_subscription_count() > 0 and not self._window.get_subscription_count()
+
     def _on_events(self, message: SoundEventArray) -> None:
         took_s = self._in_flight.came_back(convert.to_ns(message.header.stamp))
         if took_s is not None:
@@ -67,6 +76,7 @@ class SslNode(ManagedNode):
     def _hear(self, window: Window, frame_id: str) -> None:
         if self.count_publishers(self._events.topic_name) and not self._in_flight.wait():
             self.notices("lost", f"no {self._events.topic_name} came for the latest windows: are all stages there?")
+        self._next_stage.look()
         self._in_flight.send(window.stamp_ns)
         with self._listener.work.window(window.stamp_ns):
             header = convert.to_header(window.stamp_ns, frame_id)

@@ -15,9 +15,7 @@ from seld_overlap_ros.models.checkpoint import read_checkpoint
 from seld_overlap_ros.nodes import convert
 from seld_overlap_ros.nodes.managed import ManagedNode
 from seld_overlap_ros.nodes.running import run
-from seld_overlap_ros.nodes.window_parts import STAGE_QOS, WindowParts
-
-UNHEARD = 5  # windows that nobody takes; fewer, after the start, may be those before all have found each other
+from seld_overlap_ros.nodes.window_parts import STAGE_QOS, NextStage, WindowParts
 
 
 class SssNode(ManagedNode):
@@ -41,7 +39,12 @@ class SssNode(ManagedNode):
         self._separate(noise_window(config), Activity(np.ones(len(config.azimuths), np.float32), np.arange(1)))
 
     def start(self) -> None:
-        config, self._unheard = self._engine.config, 0
+        config = self._engine.config
+        self._next_stage = NextStage(
+            self, lambda: self._spectra.get_subscription_count() > 0,
+            f"nobody takes {self._spectra.topic_name}: is the next stage started, and is it for such a model "
+            "(gate_node for overlap, else ssc_node)?",
+        )
         self._parts = WindowParts(
             self,
             {
@@ -62,10 +65,7 @@ class SssNode(ManagedNode):
 
     def _on_window(self, header: Header, samples: np.ndarray, activity: Activity) -> None:
         self._spectra.publish(convert.to_spectra(header, self._separate(samples, activity)))
-        self._unheard = 0 if self._spectra.get_subscription_count() else self._unheard + 1
-        if self._unheard > UNHEARD:
-            self.notices("unheard", f"nobody takes {self._spectra.topic_name}: is the next stage started, and is it "
-                                    "for such a model (gate_node for overlap, else ssc_node)?")
+        self._next_stage.look()
 
     def _separate(self, samples: np.ndarray, activity: Activity) -> Spectra:
         features, _ = self._analyse(samples)

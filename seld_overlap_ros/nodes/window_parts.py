@@ -15,6 +15,22 @@ from seld_overlap_ros.streaming.pairing import Pairing
 from seld_overlap_ros.streaming.worker import Worker
 
 STAGE_QOS = QoSProfile(depth=5)  # reliable; more than are ever on their way, as SSL waits for them
+UNHEARD = 5  # windows; fewer, after the start, may be those before all have found each other
+
+
+class NextStage:
+    """Says so where a stage works for nobody: without the next one, the graph would be silent and seem well."""
+
+    def __init__(self, node: ManagedNode, is_there: Callable[[], bool], sentence: str) -> None:
+        """is_there: whether the next stage has been found; sentence: what to say if it has not, for some windows."""
+        self._node, self._is_there, self._sentence = node, is_there, sentence
+        self._unheard = 0
+
+    def look(self) -> None:
+        """To be called with each window."""
+        self._unheard = 0 if self._is_there() else self._unheard + 1
+        if self._unheard > UNHEARD:
+            self._node.notices("next stage", self._sentence)
 
 
 class WindowParts:

@@ -74,6 +74,15 @@ def test_the_outcome_in_order_of_the_true_onsets_with_what_was_not_there_at_the_
     assert in_words(matching) == "found 1 of 2, named 0 of 2, 1 heard that were not there"
 
 
+@pytest.mark.parametrize("label", ["[/x]", "[red]x", ":bell:"])
+def test_a_label_that_looks_like_markup_is_shown_as_it_is(label):
+    odd = Event(2, 0.0, label, 2.6, 1.4, 0.7)
+    assert label in shown(([odd], 4.1), force_terminal=True)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(summary(match([odd], [odd])))
+    assert console.file.getvalue().count(label) == 2
+
+
 def test_a_found_sound_of_unknown_class_is_not_misnamed():
     matching = match([BARK], [Event(9, -math.pi / 4, None, 2.6, 1.4, 0.3)])
     console = Console(file=io.StringIO(), width=100)

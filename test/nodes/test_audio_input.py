@@ -251,6 +251,16 @@ def test_what_cannot_be_listened_to_is_named(open_bench, monkeypatch):
                           "std_msgs/msg/String on /audio, which cannot be listened to."]
 
 
+def test_what_another_audio_type_would_hear_is_named(open_bench, monkeypatch):
+    bench = open_bench(audio_type="AudioDataStamped")
+    bench.mouth.create_publisher(AudioData, "audio", 1)
+    bench.wait(bench.input.topic.strangers)
+    monkeypatch.setattr(audio_input, "AUDIO_WAIT_S", 0.5)
+    bench.wait(lambda: bench.said)
+    assert bench.said[0].endswith("There is audio_common_msgs/msg/AudioData on /audio, which audio_type:=auto would "
+                                  "listen to.")
+
+
 def test_types_that_are_not_installed_are_refused_at_the_start(open_bench):
     with pytest.raises(AudioError, match=r"no audio messages \(hark_msgs/msg/HarkWave\) are installed here"):
         open_bench(audio_type="HarkWave")

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -96,6 +98,14 @@ def test_in_step_no_window_is_sent_before_the_one_before_has_been_heard(bag, ear
     assert run(bag_player, bag=bag, rate=0.0, window=1.0, hop=0.5, listeners=1) == 0
     assert len(ear.chunks) == N_CHUNKS and ear.heard >= 4
     assert max(ear.ahead) <= 2
+
+
+def test_in_step_small_chunks_come_a_few_at_a_time():
+    sent, player = [], SimpleNamespace(_next_end_s=4.112, _tell=print, _send=lambda *message: sent.append(message))
+    small = ((True, START_NS + n * SECOND // 100, b"") for n in range(300))
+    counts = [len(sent) for _ in bag_player.BagPlayer._in_step(player, small)]
+    assert len(sent) == 300
+    assert max(after - before for before, after in pairwise([*counts, 300])) <= bag_player.BURST
 
 
 def test_in_step_with_a_graph_that_says_nothing_it_says_so_and_plays_on(bag, ear, monkeypatch, capfd):

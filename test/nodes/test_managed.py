@@ -13,6 +13,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra, SoundEventArray  # noqa: E402
 
 from seld_overlap_ros.nodes import convert, sss_node  # noqa: E402
+from seld_overlap_ros.nodes.window_parts import UNHEARD  # noqa: E402
 from seld_overlap_ros.streaming.hop import SOON  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -146,6 +147,44 @@ def test_the_hop_of_the_stages_fits_the_way_through_all_of_them(open_stand, mode
         out.publish(SoundEventArray(header=convert.to_header(k, "")))
         stand.wait(lambda k=k: k not in stand.managed._in_flight._sent)
     stand.wait(lambda: "hop: auto: a window every 3.072 s, as a window takes 10" in stand.log)
+
+
+def test_a_gate_that_works_for_nobody_says_so(open_stand):
+    stand = open_stand("gate_node")
+    outs = [stand.node.create_publisher(SeparatedSpectra, f"spectra_{n}", 5) for n in (0, 1)]
+    stand.wait(lambda: all(out.get_subscription_count() for out in outs))
+    windows = stand.managed._parts._work
+    for n in range(UNHEARD + 1):
+        for out in outs:
+            out.publish(SeparatedSpectra(header=convert.to_header(n * convert.SECOND, "head"), directions=[3],
+                                         direction_scores=[0.5], n_bins=1, n_frames=1, log_mag=[0.5]))
+        stand.wait(lambda n=n: windows.n_done > n)
+    stand.wait(lambda: "nobody takes /spectra: is ssc_node started?" in stand.log)
+
+
+def test_a_localization_that_nothing_comes_of_is_said_unless_it_is_all_that_is_wanted(open_stand, model):
+    stand = open_stand("ssl_node", model=str(model))
+
+    def look():
+        for _ in range(UNHEARD + 1):
+            stand.managed._next_stage.look()
+
+    stand.node.create_subscription(DirectionActivity, "activity", print, 5)
+    stand.wait(stand.managed._only_localizes)
+    look()
+    stand.node.create_subscription(AudioWindow, "window", print, 5)
+    stand.wait(lambda: not stand.managed._only_localizes())
+    assert not stand.managed.notices.counts
+    look()
+    stand.wait(lambda: "nobody publishes /events, so nothing comes of what is localized: is ssc_node started?"
+               in stand.log)
+
+
+@pytest.mark.parametrize(("name", "has_it"), [("full_node", True), ("gate_node", False)])
+def test_only_a_node_with_the_service_enable_names_it(open_stand, name, has_it):
+    sentence = open_stand(name, autostart="false").managed._state().sentence
+    assert ("call the service enable" in sentence) == has_it
+    assert "bring it up by its lifecycle" in sentence
 
 
 BAD = {

@@ -1,11 +1,16 @@
 """The end of a node's process."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
+
+from seld_overlap_ros.graphs import GRAPHS
+from seld_overlap_ros.up import command
 
 pytestmark = pytest.mark.ros
 IMPATIENT = """
@@ -32,3 +37,28 @@ def test_a_second_signal_does_not_cut_the_end_short():
     ended = subprocess.run([sys.executable, "-c", IMPATIENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                            text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, "closed\n")
+
+
+PARAMETERS = """
+import json, sys
+from seld_overlap_ros.graphs import FULL_NODE
+from seld_overlap_ros.nodes.running import RunnableNode, run
+
+class Node(RunnableNode):
+    def __init__(self):
+        super().__init__(FULL_NODE)
+        print(json.dumps({name: self.value(name) for name in ("model", "hop", "classes", "class_threshold")}))
+        self.done.set_result(0)
+
+sys.exit(run(Node))
+"""
+
+
+def test_an_argument_comes_before_the_parameter_file_and_that_before_a_preset(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**/full_node:\n  ros__parameters: {model: mine, hop: 1.0, classes: door}\n")
+    given = {"params_file": str(file), "hop": "0.25"}
+    [process] = replace(GRAPHS["full"], presets={"model": "cascade", "class_threshold": "0.3"}).processes(given)
+    line = [sys.executable, "-c", PARAMETERS, *command(process)[3:]]
+    said = subprocess.run(line, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+    assert json.loads(said) == {"model": "mine", "hop": 0.25, "classes": "door", "class_threshold": 0.3}
