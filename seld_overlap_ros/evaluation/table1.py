@@ -228,12 +228,14 @@ def check_earlier(earlier: dict, exam: Exam) -> None:
 def with_earlier(results: dict, earlier: dict) -> dict:
     """Results, and the trainings of an earlier `results.json` that are not evaluated again, all in its order.
 
-    For trainings whose weights are elsewhere by now. Of one of which only some systems are at hand, what was is kept.
-    Raises ValueError if those have changed since, or if the best system's answers are in neither.
+    For trainings whose weights are elsewhere by now. Of one of which only some systems are at hand, what was is kept,
+    and so are variants of an `overlap` that is the same. Raises ValueError if those have changed since, or if the best
+    system's answers are in neither.
     """
-    now = {seed["run"]: seed for seed in results["seeds"]}
-    kept = {seed["run"]: seed for seed in earlier["seeds"] if _kept(seed, now.get(seed["run"]))}
-    seeds = [kept.get(run) or now[run] for run in dict.fromkeys([*(seed["run"] for seed in earlier["seeds"]), *now])]
+    before, now = ({seed["run"]: seed for seed in of["seeds"]} for of in (earlier, results))
+    chosen = now | {run: seed for run, seed in before.items() if _kept(seed, now.get(run))}
+    seeds = [_with_variants(chosen[run], [of[run] for of in (before, now) if run in of])
+             for run in dict.fromkeys([*before, *now])]
     every = [(seed["systems"][name]["n_per_1000"], seed["run"], name) for seed in seeds for name in seed["systems"]]
     highest = max(n for n, *_ in every)
     known = {(one["best"]["run"], one["best"]["system"]): one["best"] for one in (earlier, results)}
@@ -271,6 +273,14 @@ def _kept(earlier: dict, now: dict | None) -> bool:
         raise ValueError(f"{earlier['run']} is another training now, and lacks {', '.join(set(before) - set(after))}: "
                          "evaluate all of it, with --runs")
     return True
+
+
+def _with_variants(seed: dict, known: Sequence[dict]) -> dict:
+    """Results of a training with the variants of its `overlap` that any of its results know; the last ones count."""
+    overlap = seed["systems"].get("overlap", {}).get("sha256")
+    variants = {name: one for other in known for name, one in other.get("variants", {}).items()
+                if one["sha256"] == overlap}
+    return {**seed, "variants": variants}
 
 
 def over_seeds(seeds: Sequence[dict]) -> dict[str, dict]:

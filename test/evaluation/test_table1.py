@@ -396,6 +396,25 @@ def test_of_a_training_of_which_one_system_is_evaluated_again_the_others_stay():
         with_earlier(changed, before)
 
 
+def with_variants(results: dict, sha256: str = "0f", **variants: float) -> dict:
+    """With variants of `overlap`, of which each gains so much."""
+    results["seeds"][0]["variants"] = {name: {"sha256": sha256, "gain": gain} for name, gain in variants.items()}
+    return results
+
+
+def test_variants_are_kept_where_overlap_is_the_same():
+    whole = {"cascade": graded(60, 60), "overlap": graded(70, 70)}
+    alone = {"overlap": graded(70, 70)}
+    for now, before in ((results_of(whole), with_variants(results_of(whole), gate=0.1)),
+                        (with_variants(results_of(alone), gate=0.1), results_of(whole)),
+                        (with_variants(results_of(whole), gate=0.1), with_variants(results_of(whole), gate=0.2))):
+        [seed] = with_earlier(now, before)["seeds"]
+        assert set(seed["systems"]) == {"cascade", "overlap"}
+        assert seed["variants"] == {"gate": {"sha256": "0f", "gain": 0.1}}
+    another = results_of({"overlap": replace(graded(80, 80), sha256="ff")})
+    assert with_earlier(another, with_variants(results_of(alone), gate=0.1))["seeds"][0]["variants"] == {}
+
+
 def test_comparisons_with_what_is_another_training_now_are_refused():
     before = results_of({"overlap": graded(70, 70)})
     before["comparisons"] = [{"run": "small/0", "system": "overlap", "against": "run0"}]
