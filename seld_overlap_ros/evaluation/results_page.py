@@ -151,8 +151,8 @@ def page_text(results: dict, pictures: Mapping[str, str], why: str) -> str:
         "by hand.", "",
         f"Trainings: {', '.join(seed['run'] for seed in results['seeds'])}. {mixtures['val']} validation and "
         f"{mixtures['test']} test mixtures of {mixtures['classes']} classes; the test mixtures lie in "
-        f"{mixtures['rooms']} rooms. Recordings and rooms of a split are in no other. Computed by "
-        f"{' and '.join(sorted(engines))}.", "",
+        f"{mixtures['rooms']} rooms. No recording of a sound and no room is in two splits; validation shares the noise "
+        f"of training, and chose the passes. Computed by {' and '.join(sorted(engines))}.", "",
         "## What held", "",
         *(f"- **{claim.held}**: {claim.text}" for claim in claims(results)), "",
         "## Why, as far as we know", "", BEGIN, "", why, "", END, "",

@@ -229,8 +229,8 @@ def with_earlier(results: dict, earlier: dict) -> dict:
     """Results, and the trainings of an earlier `results.json` that are not evaluated again, all in its order.
 
     For trainings whose weights are elsewhere by now. Of one of which only some systems are at hand, what was is kept,
-    and so are variants of an `overlap` that is the same. Raises ValueError if those have changed since, or if the best
-    system's answers are in neither.
+    and so are variants of an `overlap` that is the same. Raises ValueError if what is kept has changed since, or if
+    the best system's answers are in neither.
     """
     before, now = ({seed["run"]: seed for seed in of["seeds"]} for of in (earlier, results))
     chosen = now | {run: seed for run, seed in before.items() if _kept(seed, now.get(run))}
