@@ -174,8 +174,10 @@ def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a
 
     keep_freed_memory()
     loaded = load_engine(model, engine)
-    outcomes = evaluate(loaded, piece(MixtureStore.load(mixtures), 0, limit), bar("mixtures"))
-    typer.echo(json.dumps(all_scores(outcomes, loaded.config.azimuths, loaded.config.front_end.window_s), indent=2))
+    store = piece(MixtureStore.load(mixtures), 0, limit)
+    found = all_scores(evaluate(loaded, store, bar("mixtures")), loaded.config.azimuths,
+                       loaded.config.front_end.window_s, store.recordings)
+    typer.echo(json.dumps(found, indent=2))
 
 
 @app.command()
@@ -199,7 +201,7 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
                "data/table1")) -> None:
     """Evaluate the paper's four systems, and any beside them; started again, it goes on where it was."""
     from seld_overlap_ros.evaluation.results_page import read_results, write_results
-    from seld_overlap_ros.evaluation.table1 import check_same_exam, find_runs, load_exam, with_earlier
+    from seld_overlap_ros.evaluation.table1 import check_earlier, find_runs, load_exam, with_earlier
     from seld_overlap_ros.evaluation.table1 import table1 as evaluate_all
     from seld_overlap_ros.memory import keep_freed_memory
 
@@ -208,7 +210,7 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
     exam = load_exam(mixtures or folder / "mixtures", folder / "rooms" / "test", folder / "sounds", limit)
     if earlier:
         before = read_results(earlier)
-        check_same_exam(before, exam)
+        check_earlier(before, exam)
     results = evaluate_all(found, exam, folder / "table1" / "outcomes", engine, bar, variants, others)
     write_results(with_earlier(results, before) if earlier else results, out)
     typer.echo((out / "results.md").read_text(encoding="utf-8"))

@@ -134,10 +134,8 @@ def _page(folder: Path, clips: dict[str, list[Clip]], store: MixtureStore, banks
         f"Written by `{COMMAND}`, after `data sounds`, `data rooms` and `data mix`; edit nothing here.", "",
         f"{len(every)} clips of {len({clip.label for clip in every})} classes, {_hours(every):.2f} hours: real "
         "recordings from Debian packages, cut to 16 kHz mono without silence at their ends and to 4.192 s at most. "
-        "Splits keep to their sources: no recording is in two (`seld-overlap data check`).", "",
-        *_table(("split", "clips", "hours", "sources"), (
-            (split, len(clips[split]), f"{_hours(clips[split]):.2f}", len({c.group for c in clips[split]}))
-            for split in SPLITS)), "",
+        "No recording is in two splits (`seld-overlap data check`). A series may be: what sounds alike, as takes of "
+        "one session, a drum kit, an instrument or a speaker do.", "", *split_table(clips), "",
         "## Classes", "", f"![Spectrograms of {CLIPS_SHOWN} clips of every class]({pictures}/classes.png)", "",
         *_table(("class", *SPLITS, "median s", "hours"), _class_rows(clips)), "",
         "## Licences", "",
@@ -151,6 +149,12 @@ def _page(folder: Path, clips: dict[str, list[Clip]], store: MixtureStore, banks
         *_table(("rooms of", "number", "T60 s", "floor m", "places of a source"), map(_rooms_row, banks.items())), "",
         f"![Histograms of SNR, overlap, T60 and azimuth]({pictures}/mixtures.png)", "",
     ])  # fmt: skip
+
+
+def split_table(clips: dict[str, list[Clip]]) -> list[str]:
+    """How much each split holds, and of how many series."""
+    rows = ((split, len(own), f"{_hours(own):.2f}", len({clip.group for clip in own})) for split, own in clips.items())
+    return _table(("split", "clips", "hours", "series"), rows)
 
 
 def _rooms_row(item: tuple[str, RoomBank]) -> tuple:

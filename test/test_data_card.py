@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from seld_overlap_ros.data_card import SHOWN_BINS, allows, overlap_share, thumbnail
+from seld_overlap_ros.data.sounds import Clip
+from seld_overlap_ros.data_card import SHOWN_BINS, allows, overlap_share, split_table, thumbnail
 
 
 def event(onset_s, duration_s):
@@ -41,6 +42,16 @@ def test_overlap_is_the_share_of_sounding_time_in_which_several_sound(events, sh
 )
 def test_the_strictest_licence_that_is_named_counts(licence, meaning):
     assert allows(licence) == meaning
+
+
+def test_of_a_split_clips_and_series_are_counted_and_a_series_may_be_in_two():
+    def clip(split, series, source):
+        return Clip("dog", split, series, source, "CC0", np.zeros(16000 * 36, np.float32))
+
+    clips = {"train": [clip("train", "kennel", "a"), clip("train", "kennel", "b"), clip("train", "farm", "c")],
+             "test": [clip("test", "kennel", "d")]}
+    assert split_table(clips) == ["| split | clips | hours | series |", "|---|---|---|---|", "| train | 3 | 0.03 | 2 |",
+                                  "| test | 1 | 0.01 | 1 |"]
 
 
 def test_a_low_tone_lights_the_lower_rows_of_its_thumbnail():

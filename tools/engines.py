@@ -72,7 +72,7 @@ def scores(engine: Engine, store: MixtureStore) -> dict:
     except ValueError as error:
         return {"scores": str(error)}
     outcomes = evaluate(engine, store, bar(f"{engine.title}, scores"))
-    found = all_scores(outcomes, engine.config.azimuths, engine.config.front_end.window_s)
+    found = all_scores(outcomes, engine.config.azimuths, engine.config.front_end.window_s, store.recordings)
     return {"n_per_1000": 1000 * found["count"]["accuracy"], "per_source": found["all_sources"]["accuracy"],
             "direction_f1": found["direction"]["f1"], "si_sdri": found["all_sources"]["si_sdri"]}
 

@@ -155,7 +155,7 @@ def _separated(bag: Bag, run: Run, notes: list[str]) -> dict[int, Track]:
 def judge(bag: Bag, run: Run, offline: Heard, notes: tuple[str, ...] = ()) -> tuple[Heard, Live]:
     """What was heard in a run of a bag, and how that went, held against what the library heard of it."""
     latency_s = tuple(_latencies_s(run))
-    heard = replace(heard_live(bag, run), mixture=offline.mixture, latency_s=latency_s)
+    heard = replace(heard_live(bag, run), mixture=offline.mixture, latency_s=latency_s, half_sector=offline.half_sector)
     starts = {look.start_s for look in offline.looks}
     came = {_at_s(bag, message.header.stamp) for _, message in run.windows}
     median_s, p95_s = np.percentile(latency_s, (50, 95)) if latency_s else (np.nan, np.nan)

@@ -60,16 +60,19 @@ def _page(figures: dict[str, dict]) -> Iterator[str]:
         ("name", "recipe", "seed", "mixtures", "core hours", "stages"),
         ((f"`{name}`", record["recipe"]["name"], record["seed"], record.get("mixtures"),
           number(core_hours(record)), _stages(record)) for name, record in records.items()))
-    yield from ("", "A stage with how often it went through the mixtures; one query a mixture and pass. The recipes "
-                "lie in `seld_overlap_ros/training/recipes/`. The sounds, their sources and licences: "
-                "[data.md](data.md).", "", "## How well they hear", "")
+    yield from ("", "A stage with its passes: each through the stored mixtures, or, where they are fresh, through as "
+                "many that are others in every pass; one query a mixture and pass. The recipes lie in "
+                "`seld_overlap_ros/training/recipes/`. The sounds, their sources and licences: [data.md](data.md).", "",
+                "## How well they hear", "")
     if not any(key in figures for key in keys.values()):
         yield "Not known: no `results.json` beside this page knows these files."
     else:
         yield from table(
             ("name", "n/1000", "accuracy", "ceiling", "direction F1", "SI-SDRi", "worst classes"),
             (_figures(name, figures[keys[name]]) for name in names if keys[name] in figures))
-        yield from ("", "On mixtures of sounds and rooms that training never saw; see [results.md](results.md).")
+        yield from ("", "n/1000 is of validation mixtures, which share the noise of training and chose the passes; all "
+                    "else is of test mixtures, whose recordings and rooms neither of them had: see "
+                    "[results.md](results.md).")
     yield from ("", *_limits(next(iter(read.values()))))
 
 
@@ -79,8 +82,8 @@ def _system(config: SystemConfig) -> str:
 
 
 def _stages(record: dict) -> str:
-    epochs = {stage: record["recipe"]["stages"][stage]["epochs"] for stage in record["stages"]}
-    own = ", ".join(f"`{stage}` {n}" for stage, n in epochs.items())
+    asked = {stage: record["recipe"]["stages"][stage] for stage in record["stages"]}
+    own = ", ".join(f"`{stage}` {one['epochs']}{' fresh' if one.get('fresh') else ''}" for stage, one in asked.items())
     return f"{_stages(record['start']['training'])}; {own}" if "start" in record else own
 
 

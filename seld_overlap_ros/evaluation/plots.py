@@ -54,7 +54,7 @@ def accuracy(results: dict) -> Figure:
 
 
 def by_sources(results: dict) -> Figure:
-    """Accuracy over all sources of the test mixtures by their number in the mixture, 95 % intervals, and ceiling."""
+    """Accuracy over all sources of the test mixtures by their number, 95 % intervals over recordings, and ceiling."""
     figure = Figure(figsize=(5.5, 3.4))
     axis = figure.subplots()
     width = 0.8 / len(results["systems"])
@@ -62,7 +62,7 @@ def by_sources(results: dict) -> Figure:
         own = {int(k) + width * (i + 0.5) - 0.4: group for k, group in system["by_sources"].items()}
         axis.bar(list(own), [100 * group["accuracy"] for group in own.values()], 0.9 * width,
                  color=COLOURS[i % len(COLOURS)], label=name)
-        _intervals(axis, own, [group["ci95"] for group in own.values()], "black")
+        _intervals(axis, own, [group["ci95_recordings"] for group in own.values()], "black")
         for x, group in own.items():
             axis.hlines(100 * group["ceiling"], x - 0.45 * width, x + 0.45 * width, **CEILING)
     axis.set_xticks(sorted({int(k) for system in results["systems"].values() for k in system["by_sources"]}))

@@ -18,6 +18,7 @@ import numpy as np
 from seld_overlap_ros.bags.reading import Bag
 from seld_overlap_ros.evaluation.classical import Classical
 from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.evaluation.matching import HALF_SECTOR
 from seld_overlap_ros.evaluation.recording import Recording, Track
 from seld_overlap_ros.graphs import FULL_NODE
 from seld_overlap_ros.hearing import Hearing
@@ -65,6 +66,7 @@ class Heard:
     mixture: Track | None = None  # microphone 0, at the rate of what is separated
     looks: tuple[Look, ...] = ()  # window by window
     latency_s: tuple[float, ...] = ()  # live: of each window, from its last sample to what was said of it
+    half_sector: float = HALF_SECTOR  # [rad] of the system's directions
 
 
 def hear_all(bags: Sequence[Bag], systems: Mapping[str, Engine | Classical], settings: Settings,
@@ -153,7 +155,7 @@ class _Ear:
         ordered = sorted(self._events.values(), key=lambda event: (event.onset_s, event.id))
         reported = {known: tuple(ends) for known, ends in self._reported.items()}
         return Heard(tuple(ordered), reported, len(self._looks), self.notes, self._wall_s, self._separated.tracks,
-                     self.mixture, tuple(self._looks))
+                     self.mixture, tuple(self._looks), half_sector=self.config.azimuth_resolution / 2)
 
     def _hear(self, window: Window) -> None:
         bag, front_end = self._bag, self.config.front_end

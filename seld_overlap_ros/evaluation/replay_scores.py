@@ -91,7 +91,7 @@ def score(bags: Sequence[Bag], heard: Mapping[str, Sequence[Heard]], settings: S
 
 
 def _scored(bag: Bag, heard: Heard, engine: Engine | None) -> Scored:
-    matching, mixture = match(bag.events, heard.events), heard.mixture
+    matching, mixture = match(bag.events, heard.events, heard.half_sector), heard.mixture
     alone = bag.stems(mixture.sample_rate) if mixture else {}
     lost = budget(matching, heard.looks, alone, engine) if engine and heard.looks else None
     if not alone:

@@ -1,7 +1,8 @@
 """Scores, counted from outcomes: the paper's count and what lies behind it (docs/reading.md, "Scores").
 
-Shares lie in [0, 1]. Their 95 % intervals are Wilson's; comparisons are McNemar's, exact. Both take mixtures for
-independent, which they are not: a recording comes in many. `interval95_over` and `p_over` take recordings for it.
+Shares lie in [0, 1]. `interval95` is Wilson's 95 % interval; comparisons are McNemar's, exact. Both take sources for
+independent, which they are not: a recording comes in many. `interval95_over` and `p_over` take recordings for it, and
+so do `ci95_recordings` of all scores.
 """
 
 from __future__ import annotations
@@ -90,15 +91,13 @@ def compare(first: np.ndarray, second: np.ndarray) -> Paired:
     return Paired((only_first - only_second) / len(first), p, only_first, only_second)
 
 
-def group_scores(outcomes: Outcomes, chosen: np.ndarray) -> dict:
-    """Scores of some of the sources (S,) bool."""
-    n = int(chosen.sum())
-    hits = int(outcomes.named[chosen].sum())
+def group_scores(outcomes: Outcomes, recordings: np.ndarray, chosen: np.ndarray) -> dict:
+    """Scores of some of the sources (S,) bool, each of a recording (S,)."""
     right = outcomes.label[chosen]
     return {
-        "n": n,
+        "n": int(chosen.sum()),
         "accuracy": mean(outcomes.named[chosen]),
-        "ci95": interval95(hits, n),
+        "ci95_recordings": interval95_over(outcomes.named[chosen], recordings[chosen]),
         "found": mean(outcomes.found[chosen]),
         "given_direction": mean(outcomes.said_given_direction[chosen] == right),
         "ceiling": mean(outcomes.said_clean[chosen] == right),
@@ -129,19 +128,20 @@ def seld(outcomes: Outcomes, azimuths: Sequence[float], window_s: float) -> Seld
     return seld_scores(true, heard)
 
 
-def by_sources(outcomes: Outcomes) -> dict[str, dict]:
+def by_sources(outcomes: Outcomes, recordings: np.ndarray) -> dict[str, dict]:
     """Scores by the number of sources in the mixture."""
-    return {str(k): group_scores(outcomes, outcomes.n_sources == k) for k in np.unique(outcomes.n_sources)}
+    return {str(k): group_scores(outcomes, recordings, outcomes.n_sources == k) for k in np.unique(outcomes.n_sources)}
 
 
-def by_room(outcomes: Outcomes, t60: Mapping[str, float]) -> dict[str, dict]:
+def by_room(outcomes: Outcomes, recordings: np.ndarray, t60: Mapping[str, float]) -> dict[str, dict]:
     """Scores of anechoic mixtures and of those in rooms, by the rooms' T60 [s]; thirds of the rooms if all have echo.
 
-    Empty where the T60 of a room is not known.
+    With the number of `rooms`, as few of them say little of others. Empty where the T60 of a room is not known.
     """
     if not set(outcomes.room.tolist()) <= set(t60):
         return {}
-    of_source = np.array([t60[room] for room in outcomes.room.tolist()])[outcomes.mixture]  # (S,)
+    room = outcomes.room[outcomes.mixture]  # (S,)
+    of_source = np.array([t60[name] for name in room.tolist()])
     if (of_source == 0).any():
         groups = {"anechoic": of_source == 0, "rooms": of_source > 0}
     else:
@@ -149,10 +149,11 @@ def by_room(outcomes: Outcomes, t60: Mapping[str, float]) -> dict[str, dict]:
         short, long = of_source <= low, of_source > high
         groups = {f"T60 up to {low:.2f} s": short, f"{low:.2f} to {high:.2f} s": ~short & ~long,
                   f"above {high:.2f} s": long}
-    return {name: group_scores(outcomes, chosen) for name, chosen in groups.items() if chosen.any()}
+    return {name: group_scores(outcomes, recordings, chosen) | {"rooms": len(np.unique(room[chosen]))}
+            for name, chosen in groups.items() if chosen.any()}
 
 
-def by_series(outcomes: Outcomes, in_training: np.ndarray | None) -> dict[str, dict]:
+def by_series(outcomes: Outcomes, recordings: np.ndarray, in_training: np.ndarray | None) -> dict[str, dict]:
     """Scores of sources (S,) of whose series (takes, kit, instrument, speaker) training held others, and of the rest.
 
     Empty where that is not known.
@@ -160,7 +161,7 @@ def by_series(outcomes: Outcomes, in_training: np.ndarray | None) -> dict[str, d
     if in_training is None:
         return {}
     groups = {"series in training": in_training, "series unheard": ~in_training}
-    return {name: group_scores(outcomes, chosen) for name, chosen in groups.items() if chosen.any()}
+    return {name: group_scores(outcomes, recordings, chosen) for name, chosen in groups.items() if chosen.any()}
 
 
 def confusion(outcomes: Outcomes, n_classes: int) -> np.ndarray:
@@ -188,19 +189,20 @@ def mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def all_scores(outcomes: Outcomes, azimuths: Sequence[float], window_s: float,
+def all_scores(outcomes: Outcomes, azimuths: Sequence[float], window_s: float, recordings: Sequence[str],
                t60: Mapping[str, float] | None = None) -> dict:
     """Everything that is counted from the outcomes of one system on one set of mixtures, as plain values for JSON.
 
-    `count` is the paper's, one source a mixture; the groups are over all sources. SI-SDR and SDR improvement in dB.
+    `recordings`: of each of the S sources. `count` is the paper's, one source a mixture; the groups are over all
+    sources. SI-SDR and SDR improvement in dB.
     """
-    scores = seld(outcomes, azimuths, window_s)
+    scores, recordings = seld(outcomes, azimuths, window_s), np.asarray(recordings)
     return plain({
         "n_mixtures": len(outcomes),
-        "count": group_scores(outcomes, drawn(outcomes)),
-        "all_sources": group_scores(outcomes, np.ones(len(outcomes.label), bool)),
-        "by_sources": by_sources(outcomes),
-        "by_room": by_room(outcomes, t60 or {}),
+        "count": group_scores(outcomes, recordings, drawn(outcomes)),
+        "all_sources": group_scores(outcomes, recordings, np.ones(len(outcomes.label), bool)),
+        "by_sources": by_sources(outcomes, recordings),
+        "by_room": by_room(outcomes, recordings, t60 or {}),
         "direction": direction_scores(outcomes),
         "capi_sdri": mean(outcomes.capi_sdri),
         "seld": {

@@ -67,9 +67,9 @@ def seld_scores(reference: Sounding, estimated: Sounding) -> SeldScores:
         segment, label = key
         n_true, n_heard = (_instances(side.get(key, {})) for side in (true, heard))
         paired = _errors(true.get(key, {}), heard.get(key, {}))
-        # a class that is true and heard, but never at the same time, is only a miss to DCASE
         n_missed, n_extra = max(n_true - n_heard, 0), max(n_heard - n_true, 0)
-        n_missed, n_extra = (n_missed, n_extra) if paired or not (n_true and n_heard) else (n_true, 0)
+        if n_true and n_heard and not paired:  # never at the same time: to DCASE as many misses as were heard
+            n_missed, n_extra = n_heard, 0
         n_near = sum(error <= NEAR for error in paired)
         n_reference[label] += n_true
         near[label] += n_near

@@ -23,8 +23,9 @@ from seld_overlap_ros.evaluation.scores import (
     compare,
     confusion,
     drawn,
-    interval95_over,
+    interval95,
     largest_confusions,
+    mean,
     p_over,
     plain,
     recall,
@@ -65,7 +66,7 @@ class Exam:
 
     def sources(self) -> Sources:
         """What is known of the test mixtures' sources."""
-        recordings = [event["clip"] for mixture in self.test.truth for event in mixture["events"]]
+        recordings = self.test.recordings
         known = set(recordings) <= set(self.in_training)
         in_training = np.array([self.in_training[name] for name in recordings], bool) if known else None
         return Sources(np.array(recordings), self.t60, in_training)
@@ -212,22 +213,29 @@ def about(exam: Exam) -> dict:
     }
 
 
-def check_same_exam(earlier: dict, exam: Exam) -> None:
-    """Raises ValueError if earlier results are of other mixtures."""
+def check_earlier(earlier: dict, exam: Exam) -> None:
+    """Raises ValueError if earlier results are of other mixtures, or lack what new ones are put beside."""
     if earlier["mixtures"] != about(exam):
         raise ValueError("the earlier results are of other mixtures, or do not say of which: evaluate their trainings "
                          "again, with --runs")
+    try:
+        with_earlier({**earlier, "comparisons": []}, earlier)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"the earlier results are not what `seld-overlap table1` writes ({error!r}): let it write the "
+                         "file anew") from error
 
 
 def with_earlier(results: dict, earlier: dict) -> dict:
     """Results, and the trainings of an earlier `results.json` that are not evaluated again, all in its order.
 
-    For trainings whose weights are elsewhere by now. Of one of which only some systems are at hand, what was is kept.
-    Raises ValueError if those have changed since, or if the best system's answers are in neither.
+    For trainings whose weights are elsewhere by now. Of one of which only some systems are at hand, what was is kept,
+    and so are variants of an `overlap` that is the same. Raises ValueError if what is kept has changed since, or if
+    the best system's answers are in neither.
     """
-    now = {seed["run"]: seed for seed in results["seeds"]}
-    kept = {seed["run"]: seed for seed in earlier["seeds"] if _kept(seed, now.get(seed["run"]))}
-    seeds = [kept.get(run) or now[run] for run in dict.fromkeys([*(seed["run"] for seed in earlier["seeds"]), *now])]
+    before, now = ({seed["run"]: seed for seed in of["seeds"]} for of in (earlier, results))
+    chosen = now | {run: seed for run, seed in before.items() if _kept(seed, now.get(run))}
+    seeds = [_with_variants(chosen[run], [of[run] for of in (before, now) if run in of])
+             for run in dict.fromkeys([*before, *now])]
     every = [(seed["systems"][name]["n_per_1000"], seed["run"], name) for seed in seeds for name in seed["systems"]]
     highest = max(n for n, *_ in every)
     known = {(one["best"]["run"], one["best"]["system"]): one["best"] for one in (earlier, results)}
@@ -265,6 +273,14 @@ def _kept(earlier: dict, now: dict | None) -> bool:
         raise ValueError(f"{earlier['run']} is another training now, and lacks {', '.join(set(before) - set(after))}: "
                          "evaluate all of it, with --runs")
     return True
+
+
+def _with_variants(seed: dict, known: Sequence[dict]) -> dict:
+    """Results of a training with the variants of its `overlap` that any of its results know; the last ones count."""
+    overlap = seed["systems"].get("overlap", {}).get("sha256")
+    variants = {name: one for other in known for name, one in other.get("variants", {}).items()
+                if one["sha256"] == overlap}
+    return {**seed, "variants": variants}
 
 
 def over_seeds(seeds: Sequence[dict]) -> dict[str, dict]:
@@ -311,14 +327,14 @@ def seed_results(run: str, grades: Mapping[str, Grade], changed: Mapping[str, Gr
 def figures(one: Grade, sources: Sources) -> dict:
     """Everything about one system of one run; `accuracy_test` is the paper's count on the test mixtures."""
     azimuths, window_s = one.config.azimuths, one.config.front_end.window_s
-    val, test = all_scores(one.val, azimuths, window_s), all_scores(one.test, azimuths, window_s, sources.t60)
-    count, chosen = test.pop("count"), drawn(one.test)
+    test = all_scores(one.test, azimuths, window_s, sources.recording, sources.t60)
+    count, right, right_val = test.pop("count"), one.test.named[drawn(one.test)], one.val.named[drawn(one.val)]
     return {
-        "n_per_1000": 1000 * val["count"]["accuracy"],
-        "n_per_1000_ci95": [1000 * limit for limit in val["count"]["ci95"]],
+        "n_per_1000": 1000 * mean(right_val),
+        "n_per_1000_ci95": [1000 * limit for limit in interval95(right_val.sum(), len(right_val))],
         "accuracy_test": count["accuracy"],
-        "ci95": count["ci95"],
-        "ci95_recordings": interval95_over(one.test.named[chosen], sources.recording[chosen]),
+        "ci95": interval95(right.sum(), len(right)),
+        "ci95_recordings": count["ci95_recordings"],
         "given_direction": count["given_direction"],
         "ceiling": count["ceiling"],
         "direction_f1": test["direction"]["f1"],
@@ -330,7 +346,7 @@ def figures(one: Grade, sources: Sources) -> dict:
         "sha256": one.sha256,
         "engine": one.engine,
         **test,
-        "by_series": by_series(one.test, sources.in_training),
+        "by_series": by_series(one.test, sources.recording, sources.in_training),
         "recall": recall(one.test, one.config.labels),
         "confusions": largest_confusions(confusion(one.test, len(one.config.labels)), one.config.labels),
     }

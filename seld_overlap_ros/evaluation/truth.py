@@ -59,7 +59,7 @@ def load_truth(path: Path) -> Truth:
         truth = _truth(json.loads(path.read_text(encoding="utf-8")))
     except KeyError as error:
         raise ValueError(f"{path} is no scene: it lacks {error}") from error
-    except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path} is no scene: {error}") from error
     if len({event.id for event in truth.events}) != len(truth.events):
         raise ValueError(f"{path} is no scene: each event needs an id of its own")

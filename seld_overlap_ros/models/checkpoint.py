@@ -27,6 +27,8 @@ FORMAT = "seld_overlap/1"
 SUFFIX = ".safetensors"
 SHA256SUMS = "SHA256SUMS"  # beside the shipped weights, as `sha256sum *.safetensors` writes it
 MAX_HEADER = 2**22  # bytes: configuration, training record and the list of tensors; 30 kB is usual
+MAX_TRAININGS = 100  # that a record tells of, each gone on from the next
+MOST = 1e9  # minutes or cores of a stage
 PLANE = (256, 256)  # F and T that the networks are built for
 
 
@@ -79,9 +81,18 @@ def find_model(name_or_path: str | Path) -> Path:
 
 
 def read_training_record(name_or_path: str | Path) -> dict:
-    """How a model was trained, as its training wrote it down. Raises CheckpointError."""
+    """How a model was trained, as its training wrote it down. Raises CheckpointError.
+
+    What it has of `recipe`, `seed`, `mixtures`, `stages` and `start` is of the kind that `train` writes; any may lack.
+    """
     path = find_model(name_or_path)
-    return _decode(path, _open(path).metadata() or {}, "training")
+    record = _decode(path, _open(path).metadata() or {}, "training")
+    try:
+        _check_record(record)
+    except ValueError as error:
+        raise CheckpointError(f"{path.name}: its training is no record of one ({error}); use the file as it was "
+                              "saved") from error
+    return record
 
 
 def read_checkpoint(name_or_path: str | Path, networks: Collection[str] | None = None) -> Checkpoint:
@@ -143,6 +154,41 @@ def _decode(path: Path, metadata: dict, name: str) -> dict:
     if not isinstance(values, dict):
         raise CheckpointError(f"{path.name}: its {name} is no JSON object; use the file as it was saved")
     return values
+
+
+def _check_record(record: dict) -> None:
+    """Raises ValueError where a training record, or one that it went on from, is not as `train` writes it."""
+    for _ in range(MAX_TRAININGS):
+        recipe = _object(record, "recipe")
+        if not isinstance(recipe.get("name", ""), str):
+            raise ValueError("the recipe's name is no text")
+        for name in ("seed", "mixtures"):
+            if type(record.get(name, 0)) is not int or not 0 <= record.get(name, 0) < 2**64:
+                raise ValueError(f"{name} is no whole number of 64 bits")
+        stages = _object(record, "stages")
+        for stage in stages:
+            _check_cost(_object(stages, stage))
+        if "start" not in record:
+            return
+        start = _object(record, "start")
+        if "training" not in start:
+            raise ValueError("start has no training")
+        record = _object(start, "training")
+    raise ValueError(f"it goes on from more than {MAX_TRAININGS} others")
+
+
+def _check_cost(stage: dict) -> None:
+    for name in ("minutes", "cores", "processes"):
+        value = stage.get(name, 0)
+        if type(value) not in (int, float) or not 0 <= value < MOST:
+            raise ValueError(f"{name} of a stage is no number from 0 to {MOST:g}")
+
+
+def _object(values: dict, name: str) -> dict:
+    """An entry that is to be a JSON object; {} where there is none."""
+    if not isinstance(values.get(name, {}), dict):
+        raise ValueError(f"{name[:40]!r} is no JSON object")
+    return values.get(name, {})
 
 
 def check_config(config: SystemConfig) -> None:

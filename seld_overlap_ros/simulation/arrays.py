@@ -20,7 +20,7 @@ def load_array(path: Path) -> tuple[MicrophoneArray, tuple[float, ...]]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         positions = tuple(tuple(float(c) for c in position) for position in values["positions"])
         directions = int(values["directions"])
-    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(
             f"{path.name}: an array needs `positions`, a list of [x, y, z] [m], and a number `directions` ({error})"
         ) from error

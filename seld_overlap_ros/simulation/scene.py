@@ -56,7 +56,7 @@ def load_script(path: Path) -> Script:
         cues = tuple(Cue(**cue) for cue in values["cues"])
         script = Script(**{**values, "name": path.stem, "cues": cues})
         outside = [cue.source for cue in cues if not 0 <= cue.onset_s < script.duration_s - SHORTEST_S]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is no script of a scene, such as the shipped scenes/demo.yaml ({error})") from error
     for one in (script, *cues):
         odd = [name for name, value in vars(one).items() if name in NUMBERS and not _is_number(value)]

@@ -38,9 +38,14 @@ class MixtureStore:
         return hashlib.sha256(json.dumps(self.truth).encode()).hexdigest()[:16]
 
     @property
+    def recordings(self) -> list[str]:
+        """The recording of each of its S sources, in their order."""
+        return [event["clip"] for truth in self.truth for event in truth["events"]]
+
+    @property
     def sources(self) -> set[str]:
         """The recordings that are in it."""
-        return {event["clip"] for truth in self.truth for event in truth["events"]}
+        return set(self.recordings)
 
     def __getitem__(self, index: int) -> Scene:
         """One mixture as it was drawn, to 16 bits."""

@@ -24,6 +24,7 @@ NETWORKS = ("ssl", "sss", "ssc")
 STAGES = ("features", "ssl", "sss", "gate", "ssc", "resynthesis")
 LABELS = tuple(f"class {c}" for c in range(75))  # of random weights
 HOP_S, SOURCES = 0.256, 3  # at which a graph is to hold: a quarter of a second in whole frames
+BLOCKS = 20  # of a long run
 CACHED = 2**20  # numbers, 4 MB: as the largest plane of a P/4 network
 
 
@@ -207,19 +208,28 @@ def hops(bench: Bench) -> dict:
 
 
 def running_time(bench: Bench) -> dict:
-    """Some sounds heard for long: whether a hop costs more with time (slope of Theil and Sen, with 95 %).
+    """Some sounds heard for long: whether a hop costs more with time.
 
     Of each hop the median of several runs, as a machine may be slower for some seconds of one.
     """
     runs = [bench.default.ask("stream", SHIPPED, SOURCES, HOP_S, bench.effort.long_s) for _ in range(bench.effort.runs)]
-    costs = 1e3 * np.median(runs, axis=0)
-    minutes = HOP_S * np.arange(len(costs)) / 60
-    slope, _, low, high = theilslopes(costs, minutes)
-    blocks = [round(float(np.median(block)), 3) for block in np.array_split(costs, min(20, len(costs)))]
-    return {"hop_s": HOP_S, "sources": SOURCES, "runs": len(runs), "minutes": round(float(minutes[-1]), 1),
-            "windows": len(costs), "ms_a_minute": round(float(slope), 4),
+    return {"hop_s": HOP_S, "sources": SOURCES, "runs": len(runs), **drift(1e3 * np.median(runs, axis=0), HOP_S)}
+
+
+def drift(costs: np.ndarray, hop_s: float) -> dict:
+    """Costs of hops in a row (n,) [ms] -> by how much they grow: slope of Theil and Sen, with 95 %.
+
+    It is that of medians of blocks: hops in a row are slow together, and the interval takes what it is given for
+    independent.
+    """
+    minutes = hop_s * np.arange(len(costs)) / 60
+    blocks, middles = (np.array([np.median(block) for block in np.array_split(of, min(BLOCKS, len(costs)))])
+                       for of in (costs, minutes))
+    slope, _, low, high = theilslopes(blocks, middles)
+    return {"minutes": round(float(minutes[-1]), 1), "windows": len(costs), "ms_a_minute": round(float(slope), 4),
             "ms_a_minute_95": [round(float(low), 4), round(float(high), 4)],
-            "grown_share": round(float(slope * minutes[-1] / np.median(costs)), 4), "ms": blocks}
+            "grown_share": round(float(slope * minutes[-1] / np.median(costs)), 4),
+            "ms": [round(float(block), 3) for block in blocks]}
 
 
 def opponents(bench: Bench) -> dict:

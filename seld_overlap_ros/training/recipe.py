@@ -106,10 +106,13 @@ def _values(path: Path, above: tuple[Path, ...]) -> dict:
     """What a recipe and its base say; `above`: the recipes that it is the base of."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"no recipe {path}: give a shipped name, such as mini, or a YAML file ({error})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path.name}: a recipe is a YAML mapping of {', '.join(f.name for f in fields(Recipe))}")
+    stages = values.get("stages") or {}
+    if not isinstance(stages, dict) or not all(isinstance(own or {}, dict) for own in stages.values()):
+        raise ValueError(f"{path.name}: stages must be a mapping, and each of them one too, such as ssl: {{epochs: 5}}")
     if "base" not in values:
         return values
     name = f"{values.pop('base')}.yaml"
@@ -117,6 +120,6 @@ def _values(path: Path, above: tuple[Path, ...]) -> dict:
     if base in (path, *above):
         raise ValueError(f"{path.name} is its own base: name another recipe, such as mini")
     base = _values(base, (path, *above))
-    stages, own = ((of.get("stages") or {}) for of in (base, values))
-    merged = {name: {**(stages.get(name) or {}), **(own.get(name) or {})} for name in {**stages, **own}}
+    below = base.get("stages") or {}
+    merged = {name: {**(below.get(name) or {}), **(stages.get(name) or {})} for name in {**below, **stages}}
     return base | values | {"stages": merged}

@@ -92,6 +92,7 @@ def test_a_sound_of_unknown_class_has_a_credit_too(tmp_path):
 
 def test_a_scene_that_is_no_json_or_not_there_is_named(tmp_path):
     (tmp_path / "scene.json").write_text("{")
-    for name in ("scene.json", "none.json"):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for name in ("scene.json", "deep.json", "none.json"):
         with pytest.raises(ValueError, match=rf"{name} is no scene"):
             load_truth(tmp_path / name)

@@ -91,10 +91,11 @@ def test_a_run_is_heard_as_offline_and_its_latency_counts_from_the_last_sample(b
                    (3.4, "events", window(1.0, [DOG, BELL])), *audio(3.9),
                    (4.3, "events", window(2.0, [BELL], ended=[DOG])))
     ends = {DOG.id: (2.0, 3.0), BELL.id: (3.0, 4.0)}
-    expected = Heard((DOG, BELL), ends, 3, (), 1.0, looks=offline().looks)
+    expected = Heard((DOG, BELL), ends, 3, (), 1.0, looks=offline().looks, half_sector=0.1)
     heard, live = judge(bag, run, expected)
     assert [event.label for event in heard.events] == ["dog", None]
     assert heard.wall_s == pytest.approx(4.1) and heard.reported_s == ends
+    assert heard.half_sector == expected.half_sector
     assert heard.latency_s == pytest.approx((0.25, 0.3, 0.2), abs=1e-6)
     assert (live.n_heard, live.n_expected, live.dropped_s, live.differences) == (3, 3, (), ())
     assert live.latency_median_s == pytest.approx(0.25, abs=1e-6)

@@ -26,6 +26,12 @@ def test_every_shipped_model_is_there_with_what_its_file_says(tmp_path):
     assert "Not known" in text
 
 
+def test_a_stage_that_learnt_from_fresh_mixtures_says_so(tmp_path):
+    text = page(tmp_path)
+    assert "`ssl_sss` 1, `sss_ssc` 5 fresh, `overlap` 3 fresh |" in text  # of plus
+    assert "`ssl_sss` 2, `sss_ssc` 7, `overlap` 4 |" in text
+
+
 def test_figures_are_those_of_the_very_file(tmp_path):
     name = shipped_models()[0]
     assert f"| `{name}` | 612 | 50.0 % | 70.0 % | 90.0 % | 8.0 dB | cat, dog |" in page(

@@ -53,6 +53,7 @@ def test_a_bag_is_heard_as_full_node_does_it(demo, samples, system):
         expected |= {sound.id: sound for sound in [*sounds, *tracks.ended]}
         chunks += streams.update(window_ns, sounds)
     (got,) = hear_all([demo], {"overlap": system}, Settings(hop_s=1.0))["overlap"]
+    assert got.half_sector == pytest.approx(np.pi / 8)
     assert got.n_windows == len(got.looks) == 4 and len(got.events) == len(expected) > 2
     for event in got.events:
         sound = expected[event.id]

@@ -79,6 +79,13 @@ def test_groups_count_by_class_direction_and_sounds_at_once():
                                    {"true": "speech", "said": None, "n": 1}]
 
 
+def test_a_sound_is_found_within_half_a_sector_of_the_systems_own_directions():
+    off = [replace(event, azimuth=event.azimuth + math.radians(15)) for event in TRUTH]
+    result = evaluated([fake_bag()], eight=[heard(*off)], sixteen=[heard(*off, half_sector=math.radians(11.25))],
+                       four=[heard(*off, half_sector=math.radians(45))])["systems"]
+    assert {name: one["all"]["found"] for name, one in result.items()} == {"eight": 1, "sixteen": 0, "four": 1}
+
+
 def test_systems_are_compared_on_the_same_sounds():
     bags = [fake_bag(name="one"), fake_bag(name="two")]
     result = evaluated(bags, good=[heard(*TRUTH)] * 2, bad=[heard(TRUTH[0]), heard()])

@@ -32,7 +32,12 @@ DEAF = make_outcomes(*[Said(TWO, {})] * 4)
 
 
 def scores(outcomes, **t60):
-    return all_scores(outcomes, CONFIG.azimuths, CONFIG.front_end.window_s, t60)
+    return all_scores(outcomes, CONFIG.azimuths, CONFIG.front_end.window_s, each(outcomes), t60)
+
+
+def each(outcomes):
+    """Every source of a recording of its own."""
+    return np.arange(len(outcomes.label))
 
 
 def test_a_perfect_listener():
@@ -72,7 +77,7 @@ def test_the_count_of_a_store_is_that_of_its_parts_put_together():
 
 
 def test_a_right_direction_with_a_wrong_class_is_found_and_not_named():
-    found = group_scores(make_outcomes(Said(TWO, {1: 2, 5: 1})), np.ones(2, bool))
+    found = group_scores(make_outcomes(Said(TWO, {1: 2, 5: 1})), np.arange(2), np.ones(2, bool))
     assert (found["found"], found["accuracy"]) == (1, 0.5)
 
 
@@ -95,25 +100,26 @@ def test_systems_that_never_differ_are_the_same():
 
 
 def test_split_by_number_of_sources():
-    split = by_sources(make_outcomes(Said({0: 0}, {0: 0}), Said(TWO, {1: 0})))
+    split = by_sources(make_outcomes(Said({0: 0}, {0: 0}), Said(TWO, {1: 0})), np.arange(3))
     assert {k: (group["n"], group["accuracy"]) for k, group in split.items()} == {"1": (1, 1), "2": (2, 0.5)}
 
 
 def test_split_by_room_has_anechoic_apart():
     both = concatenate([replace(PERFECT, room=np.full(4, "dry")), replace(DEAF, room=np.full(4, "wet"))])
-    split = by_room(both, {"dry": 0.0, "wet": 0.3})
+    split = by_room(both, each(both), {"dry": 0.0, "wet": 0.3})
     assert {name: group["accuracy"] for name, group in split.items()} == {"anechoic": 1, "rooms": 0}
 
 
 def test_split_by_room_is_in_thirds_where_every_room_has_echo():
-    t60 = {"a": 0.2, "b": 0.3, "c": 0.4}
-    split = by_room(concatenate([replace(PERFECT, room=np.full(4, name)) for name in t60]), t60)
-    assert [group["n"] for group in split.values()] == [8, 8, 8]
-    assert next(iter(split)) == "T60 up to 0.27 s"
+    t60 = {"a": 0.2, "b": 0.3, "c": 0.4, "d": 0.4}
+    outcomes = concatenate([replace(PERFECT, room=np.full(4, name)) for name in t60])
+    split = by_room(outcomes, each(outcomes), t60)
+    assert [(group["n"], group["rooms"]) for group in split.values()] == [(16, 2), (16, 2)]
+    assert next(iter(split)) == "T60 up to 0.30 s"
 
 
 def test_rooms_of_unknown_echo_are_not_split():
-    assert by_room(PERFECT, {}) == {}
+    assert by_room(PERFECT, each(PERFECT), {}) == {}
 
 
 def test_confusions_and_recall_by_class():
@@ -152,7 +158,17 @@ def test_a_lead_on_a_few_recordings_is_less_sure_than_one_on_many():
 
 def test_split_by_whether_training_held_the_series():
     outcomes = make_outcomes(Said({0: 0}, {0: 0}), Said(TWO, {1: 0}))
-    split = by_series(outcomes, np.array([True, True, False]))
+    split = by_series(outcomes, np.arange(3), np.array([True, True, False]))
     assert {name: (group["n"], group["accuracy"]) for name, group in split.items()} == {
         "series in training": (2, 1.0), "series unheard": (1, 0.0)}
-    assert by_series(outcomes, None) == {}
+    assert by_series(outcomes, np.arange(3), None) == {}
+
+
+def test_intervals_of_groups_are_over_recordings():
+    outcomes = make_outcomes(*[Said({0: 0}, {0: 0})] * 20, *[Said({0: 0}, {})] * 20)
+    recordings = np.repeat(np.arange(4), 10)
+    expected = interval95_over(outcomes.named, recordings)
+    assert by_sources(outcomes, recordings)["1"]["ci95_recordings"] == expected
+    assert by_room(outcomes, recordings, {"r": 0.0})["anechoic"]["ci95_recordings"] == expected
+    assert by_series(outcomes, recordings, np.ones(40, bool))["series in training"]["ci95_recordings"] == expected
+    assert expected[1] - expected[0] > 2 * np.diff(interval95(20, 40))[0]  # four recordings tell less than 40 sources

@@ -80,6 +80,14 @@ def test_a_class_that_is_heard_at_another_time_of_the_segment_is_missed():
     assert (scores.error_rate, scores.f, scores.localization_recall) == (1, 0, 0)
 
 
+def test_of_what_is_heard_at_another_time_each_is_a_miss_as_in_dcases_code():
+    heard = Sounding(np.array([5, 5, 0]), np.array([0, 0, 1]), np.zeros(3))
+    scores = seld_scores(sounding((0, 0, 0), (0, 1, 0)), heard)  # of class 0 one is true and two are heard later
+    assert (scores.error_rate, scores.f, scores.localization_recall) == (2 / 2, 1 / 2, 1 / 2)
+    scores = seld_scores(sounding((0, 0, 0), (0, 0, 90)), Sounding(np.array([5]), np.array([0]), np.zeros(1)))
+    assert (scores.error_rate, scores.f, scores.localization_recall) == (1 / 2, 0, 0)
+
+
 def test_events_sound_in_each_frame_that_they_reach():
     found = in_frames(np.array([0, 2, 2]), np.array([4, 5, 6]), np.zeros(3), np.array([0.3, 3.95, 1.0]),
                       np.array([0.6, 7.0, 1.0]), n_segments=4)

@@ -158,11 +158,23 @@ def test_a_limit_asks_fewer_mixtures(data):
     assert (len(exam.val), len(exam.test)) == (1, 1)
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", "no json"])
+@pytest.mark.parametrize("content", ["{}", "[]", "no json", "[" * 100_000], ids=lambda content: content[:10])
 def test_a_strange_results_file_is_refused_in_one_sentence(tmp_path, content):
     (tmp_path / "results.json").write_text(content)
     with pytest.raises(ValueError, match="let it write the file anew"):
         write_page(tmp_path)
+
+
+def test_the_page_says_of_how_many_rooms_a_group_is_and_over_what_its_intervals_are(tmp_path):
+    sources = Sources(np.arange(100) % 10, {"r": 0.0})
+    entries = [seed_results("run0", {"mine": graded(60, 60)}, {}, sources)]
+    results = results_of({"mine": graded(60, 60)}) | {"seeds": entries, "systems": module.over_seeds(entries)}
+    write_results(module.plain(results), tmp_path)
+    page = (tmp_path / "results.md").read_text()
+    limits = [100 * limit for limit in entries[0]["systems"]["mine"]["by_sources"]["1"]["ci95_recordings"]]
+    for group in ("1 source", "anechoic (1 room)"):
+        assert f"| `mine` | {group} | 100 | 60.0 % | {limits[0]:.1f} to {limits[1]:.1f} |" in page
+    assert "their number, 95 % intervals over recordings, and ceiling" in page
 
 
 def test_a_page_without_results_says_how_to_make_them(tmp_path):
@@ -352,6 +364,23 @@ def test_an_earlier_table_of_other_mixtures_is_refused_before_anything_is_evalua
         assert not (tmp_path / "out").exists()
 
 
+def test_an_earlier_table_of_an_older_form_is_refused_before_anything_is_evaluated(data, results, tmp_path):
+    def without(key):
+        older = json.loads(json.dumps(results))
+        for one in older["seeds"]:
+            for entry in [*one["paired"].values(), *(group for system in one["systems"].values()
+                                                     for group in system["by_sources"].values())]:
+                entry.pop(key, None)
+        return older | {"systems": module.over_seeds(older["seeds"])}
+
+    for older in map(without, ("p_recordings", "ci95_recordings")):
+        (tmp_path / "results.json").write_text(json.dumps(older))
+        done = CliRunner().invoke(app, [*command(data), "--runs", str(data / "tiny" / "1"), "--earlier",
+                                        str(tmp_path / "results.json"), "--out", str(tmp_path / "out")])
+        assert done.exit_code == 2 and "let it write the file anew" in done.output
+        assert not (tmp_path / "out").exists()
+
+
 def test_a_training_that_is_evaluated_again_takes_the_place_of_its_earlier_figures():
     before, after = (results_of({"cascade": graded(n, n)}) for n in (90, 60))
     found = with_earlier(after, before)
@@ -365,6 +394,25 @@ def test_of_a_training_of_which_one_system_is_evaluated_again_the_others_stay():
     changed = results_of({"overlap": replace(graded(80, 80), sha256="ff")})
     with pytest.raises(ValueError, match="run0 is another training now, and lacks cascade"):
         with_earlier(changed, before)
+
+
+def with_variants(results: dict, sha256: str = "0f", **variants: float) -> dict:
+    """With variants of `overlap`, of which each gains so much."""
+    results["seeds"][0]["variants"] = {name: {"sha256": sha256, "gain": gain} for name, gain in variants.items()}
+    return results
+
+
+def test_variants_are_kept_where_overlap_is_the_same():
+    whole = {"cascade": graded(60, 60), "overlap": graded(70, 70)}
+    alone = {"overlap": graded(70, 70)}
+    for now, before in ((results_of(whole), with_variants(results_of(whole), gate=0.1)),
+                        (with_variants(results_of(alone), gate=0.1), results_of(whole)),
+                        (with_variants(results_of(whole), gate=0.1), with_variants(results_of(whole), gate=0.2))):
+        [seed] = with_earlier(now, before)["seeds"]
+        assert set(seed["systems"]) == {"cascade", "overlap"}
+        assert seed["variants"] == {"gate": {"sha256": "0f", "gain": 0.1}}
+    another = results_of({"overlap": replace(graded(80, 80), sha256="ff")})
+    assert with_earlier(another, with_variants(results_of(alone), gate=0.1))["seeds"][0]["variants"] == {}
 
 
 def test_comparisons_with_what_is_another_training_now_are_refused():

@@ -24,13 +24,15 @@ from seld_overlap_ros.models.engine import ENGINES, load_engine
 from seld_overlap_ros.models.system import System, load_model, save_model
 from seld_overlap_ros.simulation.rooms import scene_rng
 
+RECORD = {"recipe": {"name": "none"}}
+
 
 @pytest.fixture()
 def saved(tmp_path):
     torch.manual_seed(0)
     system = System(SystemConfig(labels=("a", "b"), width=0.03, system="cascade"))
     path = tmp_path / "model.safetensors"
-    save_model(path, system, {"recipe": "none"})
+    save_model(path, system, RECORD)
     return path, system
 
 
@@ -40,14 +42,14 @@ def test_comes_back_whole_to_16_bits(saved):
     assert loaded.config == system.config and not loaded.training
     for name, tensor in system.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=2**-11, atol=2**-24)
-    assert read_training_record(path) == {"recipe": "none"}
+    assert read_training_record(path) == RECORD
 
 
 def test_the_same_system_gives_the_same_file(saved):
     path, system = saved
     whole = path.read_bytes()
     for _ in range(5):  # of safetensors' own order of three names, one in six is that of the first file
-        save_model(path, system, {"recipe": "none"})
+        save_model(path, system, RECORD)
         assert path.read_bytes() == whole
 
 
@@ -177,6 +179,42 @@ def test_a_training_record_that_is_no_json_object_is_refused(saved, record):
         read_training_record(path)
 
 
+STRANGE_RECORDS = [
+    {"recipe": None}, {"recipe": {"name": 3}}, {"seed": "1"}, {"mixtures": []}, {"stages": []}, {"stages": {"ssl": 5}},
+    {"stages": {"ssl": {"minutes": "12", "processes": 1}}}, {"stages": {"ssl": {"minutes": 10**400}}},
+    {"stages": {"ssl": {"minutes": 1.0, "cores": float("nan")}}}, {"start": {}}, {"start": {"training": None}},
+    {"start": {"training": {"stages": {"ssl": None}}}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("record", STRANGE_RECORDS, ids=lambda record: str(record)[:50])
+def test_a_training_record_that_no_training_writes_is_refused_in_one_sentence(saved, record):
+    path, _ = saved
+    with_metadata(path, training=json.dumps(record))
+    with pytest.raises(CheckpointError, match="its training is no record of one") as refusal:
+        read_training_record(path)
+    assert len(str(refusal.value)) < 300 and "\n" not in str(refusal.value)
+
+
+def test_a_training_record_may_go_on_from_others_but_not_for_ever(saved):
+    path, _ = saved
+    record = {}
+    for _ in range(5):
+        record = {"start": {"training": record}}
+    with_metadata(path, training=json.dumps(record))
+    assert read_training_record(path) == record
+    for _ in range(100):
+        record = {"start": {"training": record}}
+    with_metadata(path, training=json.dumps(record))
+    with pytest.raises(CheckpointError, match="goes on from more than 100 others"):
+        read_training_record(path)
+
+
+def test_the_records_of_shipped_weights_can_be_read():
+    for name in shipped_models():
+        assert {"recipe", "seed", "stages"} <= set(read_training_record(name))
+
+
 TENSOR = "ssc.layers.0.weight"
 SPOILT = {
     "missing": (lambda tensors: tensors.pop(TENSOR), "is missing"),
@@ -225,12 +263,12 @@ def works(path) -> bool:
     """Whether a model loads and hears with finite numbers; False if it is refused. Anything else is an error."""
     try:
         engine = load_engine(path)
+        read_training_record(path)
     except CheckpointError:
         return False
     window = scene_rng("window").uniform(-1, 1, (8, engine.config.front_end.window_samples)).astype(np.float32)
     for source in Hearing(engine, always_strongest=True)(window):
         assert np.isfinite(source.class_scores).all() and np.isfinite(source.samples).all()
-    read_training_record(path)
     return True
 
 

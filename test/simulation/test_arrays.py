@@ -29,7 +29,9 @@ def test_others_are_circles_of_their_radius(name, n, radius):
 @pytest.mark.parametrize(
     "text",
     ["- a", "positions: [[0, 0, 0], [1, 0, 0]]", "positions: [[a]]\ndirections: 8", "positions: [", "directions: 8",
-     "positions: [[0, 0, 0], [1, 0, 0]]\ndirections: 3"],
+     "positions: [[0, 0, 0], [1, 0, 0]]\ndirections: 3", "positions: [[0, 0, 0], [1, 0, 0]]\ndirections: .inf",
+     f"positions: [[1{400 * '0'}, 0, 0]]\ndirections: 8", "positions: " + 3000 * "["],
+    ids=lambda text: text[:60],
 )
 def test_a_bad_file_is_refused_in_one_sentence(tmp_path, text):
     path = tmp_path / "mine.yaml"

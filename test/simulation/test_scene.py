@@ -15,6 +15,12 @@ def test_a_script_is_called_as_its_file(tmp_path):
     assert script.name == "mine" and script.cues[0].onset_s == 0.5
 
 
+def test_a_script_that_is_nested_too_deep_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "mine.yaml").write_text("cues: " + 3000 * "[")
+    with pytest.raises(ValueError, match="is no script of a scene"):
+        load_script(tmp_path / "mine.yaml")
+
+
 @pytest.mark.parametrize(("changes", "reason"), [
     ({"cues": [CUE | {"onset_s": 2.0}]}, "a must begin at 0 or later, and 0.1 s or more before the scene ends"),
     ({"cues": [CUE | {"onset_s": -0.1}]}, "a must begin at 0 or later, and 0.1 s or more before the scene ends"),

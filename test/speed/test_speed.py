@@ -21,9 +21,10 @@ from seld_overlap_ros.dsp.features import n_new_frames
 from seld_overlap_ros.hearing import Hearing
 from seld_overlap_ros.models.engine import load_engine
 from seld_overlap_ros.models.system import System
+from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.speed.crnn import crnn_features
 from seld_overlap_ros.speed.floor import LaidOutMap, Work, network_work, planes_work, stage_works
-from seld_overlap_ros.speed.measure import LABELS, QUICK
+from seld_overlap_ros.speed.measure import HOP_S, LABELS, QUICK, drift
 from seld_overlap_ros.speed.page import claims, write_page
 from seld_overlap_ros.speed.steady import four_microphones, save_steady, scene_windows, threshold_for
 from seld_overlap_ros.speed.timing import in_turn, load_warnings, quartiles
@@ -117,6 +118,17 @@ def test_what_held_is_said_of_the_numbers_alone(results):
     short = copy.deepcopy(good)
     short["graph"]["minutes"] = 1.0
     assert [claim.held for claim in claims(short)].count(None) == 1  # too short to know
+
+
+def test_a_hop_that_grows_dearer_is_said_to_and_waves_of_slowness_make_that_unsure():
+    hops = np.arange(2340)  # ten minutes
+    grown = drift(100 + hops * HOP_S / 60, HOP_S)
+    assert grown["ms_a_minute"] == pytest.approx(1, abs=1e-3) and grown["grown_share"] == pytest.approx(0.095, abs=1e-3)
+    assert grown["ms_a_minute_95"] == pytest.approx([1, 1], abs=1e-3) and len(grown["ms"]) == 20
+    slow = scene_rng("waves").normal(0, 3, 30).repeat(78)  # 20 s each
+    waves = drift(100 + slow + scene_rng("hops").normal(0, 1, len(hops)), HOP_S)
+    low, high = waves["ms_a_minute_95"]
+    assert low < 0 < high  # hop by hop it would be 0.08 to 0.16, and sure
 
 
 def test_of_windows_one_by_one_none_finds_frames_of_the_one_before():

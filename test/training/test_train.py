@@ -402,7 +402,9 @@ def test_a_batch_holds_what_its_items_hold_with_the_features_channels_last(data)
 @pytest.mark.parametrize(
     ("text", "said"),
     [("- a", "YAML mapping"), ("width: 1", "'stages'"), ("a: [", "YAML file"), ("base: nothing", "no recipe"),
-     ("base: mine", "its own base"),
+     ("base: mine", "its own base"), ("base: mini\nstages: [ssl]", "mine.yaml: stages must be a mapping"),
+     ("base: mini\nstages: {ssl: 5}", "each of them one too"), ("stages: [ssl]", "stages must be a mapping"),
+     ("a: " + 3000 * "[", "YAML file"),
      ("loss: cubic\nname: a\nwidth: 1\nseparation_weight: 1\nlocalization_weight: 1\nempty_query: 0\nstages: {}",
       "entropy"),
      ("name: a\nwidth: 1\nseparation_weight: 1\nlocalization_weight: 1\nempty_query: 0\n"
