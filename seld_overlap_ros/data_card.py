@@ -16,6 +16,7 @@ from PIL import Image
 from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.data.sounds import Clip, load_clips
 from seld_overlap_ros.evaluation.media import level_db
+from seld_overlap_ros.markdown import table
 from seld_overlap_ros.simulation.rooms import RoomBank
 from seld_overlap_ros.simulation.store import MixtureStore
 
@@ -137,16 +138,16 @@ def _page(folder: Path, clips: dict[str, list[Clip]], store: MixtureStore, banks
         "No recording is in two splits (`seld-overlap data check`). A series may be: what sounds alike, as takes of "
         "one session, a drum kit, an instrument or a speaker do.", "", *split_table(clips), "",
         "## Classes", "", f"![Spectrograms of {CLIPS_SHOWN} clips of every class]({pictures}/classes.png)", "",
-        *_table(("class", *SPLITS, "median s", "hours"), _class_rows(clips)), "",
+        *table(("class", *SPLITS, "median s", "hours"), _class_rows(clips)), "",
         "## Licences", "",
         "The recordings are fetched from Debian, not passed on here. What is made from them may be passed on:",
-        "", *_table(("licence as Debian names it", "may be passed on", "clips"), (
+        "", *table(("licence as Debian names it", "may be passed on", "clips"), (
             (licence, allows(licence), n) for licence, n in Counter(c.licence for c in every).most_common())), "",
         *_outcomes(folder), "## Mixtures", "",
         f"The stored training set holds {len(store)} mixtures; number of sources: {mixtures}. Mixture i of a split is "
         "drawn by a generator seeded with the SHA-256 of `mixture/SPLIT/i`, a room with that of `rooms/SPLIT/KIND/i`, "
         "so that anyone gets the same ones.", "",
-        *_table(("rooms of", "number", "T60 s", "floor m", "places of a source"), map(_rooms_row, banks.items())), "",
+        *table(("rooms of", "number", "T60 s", "floor m", "places of a source"), map(_rooms_row, banks.items())), "",
         f"![Histograms of SNR, overlap, T60 and azimuth]({pictures}/mixtures.png)", "",
     ])  # fmt: skip
 
@@ -154,7 +155,7 @@ def _page(folder: Path, clips: dict[str, list[Clip]], store: MixtureStore, banks
 def split_table(clips: dict[str, list[Clip]]) -> list[str]:
     """How much each split holds, and of how many series."""
     rows = ((split, len(own), f"{_hours(own):.2f}", len({clip.group for clip in own})) for split, own in clips.items())
-    return _table(("split", "clips", "hours", "series"), rows)
+    return table(("split", "clips", "hours", "series"), rows)
 
 
 def _rooms_row(item: tuple[str, RoomBank]) -> tuple:
@@ -176,12 +177,12 @@ def _outcomes(folder: Path) -> list[str]:
         "## How far the labels carry", "",
         "A small SSC (`seld-overlap data classify`), trained on the clean dry training clips and chosen by the "
         "validation clips, names the test clips right in this share of cases:", "",
-        *_table(("test clips of", "accuracy", "classes", "epochs"), (
+        *table(("test clips of", "accuracy", "classes", "epochs"), (
             ("other source recordings" if name == "by_source" else "other recording sessions (`--by-group`)",
              f"{outcome['accuracy']:.1%}", sum(map(bool, map(_share, outcome["recall"].values()))), outcome["epochs"])
             for name, outcome in found.items())), "",
-        *_table(("class", *found), ((label, *(_share(outcome["recall"].get(label)) for outcome in found.values()))
-                                    for label in labels)), "",
+        *table(("class", *found), ((label, *(_share(outcome["recall"].get(label)) for outcome in found.values()))
+                                   for label in labels)), "",
     ]  # fmt: skip
     if mistakes := found.get("by_source", {}).get("confusions"):
         said = ", ".join(f"{true} taken for {heard} ({n})" for true, heard, n in mistakes if n > 1)
@@ -205,8 +206,3 @@ def _class_rows(clips: dict[str, list[Clip]]) -> list[tuple]:
         median = np.median([len(clip.samples) for clip in every]) / FrontEnd().sample_rate
         rows.append((label, *(len(own[split]) for split in SPLITS), f"{median:.1f}", f"{_hours(every):.2f}"))
     return rows
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence]) -> list[str]:
-    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
-    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines]

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seld_overlap_ros.config import SystemConfig
-from seld_overlap_ros.evaluation.results_page import COMMAND, REPORT, number, percent, table
+from seld_overlap_ros.evaluation.results_page import COMMAND, REPORT, number, percent
 from seld_overlap_ros.evaluation.table1 import core_hours
+from seld_overlap_ros.markdown import table
 from seld_overlap_ros.models.checkpoint import (
     Checkpoint,
     find_model,

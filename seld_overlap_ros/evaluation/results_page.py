@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seld_overlap_ros.evaluation.plots import draw_all
+from seld_overlap_ros.markdown import table
 
 COMMAND = "seld-overlap table1"
 REPORT = "seld-overlap report"
@@ -303,9 +304,3 @@ def _interval(limits: Sequence[float]) -> str:
 def number(value: float | None, unit: str = "", digits: int = 1) -> str:
     """A number for people; empty for none."""
     return "" if value is None else f"{value:.{digits}f}{unit}".replace("-", "−")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence]) -> list[str]:
-    """Lines of a Markdown table; a cell that is None is empty."""
-    lines = [f"| {' | '.join('' if cell is None else str(cell) for cell in row)} |" for row in rows]
-    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from seld_overlap_ros.evaluation.results_page import Claim
+from seld_overlap_ros.markdown import table
 from seld_overlap_ros.speed.plots import REAL_TIME, STAGES, draw_all
 from seld_overlap_ros.streaming.sources import CHUNK_S
 
@@ -109,8 +110,8 @@ def stage_table(results: dict) -> list[str]:
     own = results["following"]
     rows.append(("a window that follows another", _with_quartiles(own, "default_ms"), "",
                  f"{own['speedup_vs_eager']:.2f}", f"{floor['following_ms']:.2f}", f"{own['over_floor']:.2f}", "", ""))
-    return _table(("", "as shipped [ms]", "PyTorch eager [ms]", "times faster", "floor [ms]", "over the floor", "MMAC",
-                   "MB"), rows)
+    return table(("", "as shipped [ms]", "PyTorch eager [ms]", "times faster", "floor [ms]", "over the floor", "MMAC",
+                  "MB"), rows)
 
 
 def graph_part(graph: dict | None) -> list[str]:
@@ -125,7 +126,7 @@ def graph_part(graph: dict | None) -> list[str]:
         f"graph; a hop of {graph['hop_s']:g} s, {graph['sources']} queries in every window, real DDS. Latency is from "
         "the publication of the chunk with the last sample of a window to its event in another process; beside it, "
         f"from that sample itself, which waits for the rest of its chunk of {CHUNK_S:g} s.", "",
-        *_table(head, (_graph_row(name, graph[name]) for name in ("full", "stages"))), "",
+        *table(head, (_graph_row(name, graph[name]) for name in ("full", "stages"))), "",
     ]
 
 
@@ -139,7 +140,7 @@ def _graph_row(name: str, own: dict) -> tuple[str, ...]:
 
 def opponent_table(results: dict) -> list[str]:
     """What each costs, and what it says for that."""
-    return _table(("", "ms a second of audio", "says"), (
+    return table(("", "ms a second of audio", "says"), (
         (entry["name"], _with_quartiles(entry, "ms_a_second"), entry["says"])
         for entry in results["opponents"]["costs"]))
 
@@ -176,7 +177,3 @@ def _by_node(values: dict[str, float]) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
