@@ -150,9 +150,15 @@ def ready(answer):
     return answer
 
 
-def test_a_recorder_to_which_a_player_played_no_audio_ends_in_a_sentence(ear, tmp_path, capfd):
-    clock = ear.create_publisher(Clock, "/clock", 1)
-    threading.Timer(3.0, ear.destroy_publisher, [clock]).start()
+def test_a_recorder_to_which_a_player_played_no_audio_ends_in_a_sentence(ear, tmp_path, monkeypatch, capfd):
+    clocks, look = [ear.create_publisher(Clock, "/clock", 1)], run_recorder.RunRecorder._look_for_player
+
+    def until_found(recorder):
+        look(recorder)
+        if recorder._n_gone == 0 and clocks:
+            ear.destroy_publisher(clocks.pop())
+
+    monkeypatch.setattr(run_recorder.RunRecorder, "_look_for_player", until_found)
     assert run(run_recorder, folder=tmp_path / "run", end_after=0.5) == 1
     assert "a bag was played, and no audio came on /audio_stamped: is its audio in" in capfd.readouterr().err
 

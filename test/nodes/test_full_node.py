@@ -19,6 +19,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  #
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray  # noqa: E402
+from std_srvs.srv import SetBool  # noqa: E402
 
 from seld_overlap_ros.config import FrontEnd  # noqa: E402
 from seld_overlap_ros.graphs import CRASHED, FULL_NODE, Process  # noqa: E402
@@ -248,6 +249,17 @@ def test_hop_and_threshold_can_be_set_while_it_listens(open_bench, sound):
     heard = {(stamp_ns - start_ns) / SECOND: len(message.events) for stamp_ns, message in bench.events.items()}
     assert heard.pop(0.0) == 2
     assert heard == {2.0: 0, 5.2: 0}  # no direction has a probability of 1
+
+
+def test_it_hears_again_after_it_was_stopped(bench, sound):
+    client = bench.node.create_client(SetBool, "enable")
+    assert len(bench.hears(sound).events) == 2
+    for wanted in (False, True):
+        answer = client.call_async(SetBool.Request(data=wanted))
+        bench.wait(answer.done)
+        assert answer.result().success
+    bench.meet()
+    assert len(bench.hears(sound).events) == 2
 
 
 def test_silence_is_answered_with_no_events(bench, sound):

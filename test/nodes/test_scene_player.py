@@ -113,7 +113,7 @@ def test_a_chunk_is_sent_as_soon_as_it_has_sounded(listen, scene):
 def test_it_waits_for_all_listeners_that_it_is_told_of(listen, scene):
     path, _ = scene
     first, late = listen(), []
-    timer = threading.Timer(1.5, lambda: late.append(listen()))
+    timer = threading.Timer(3 * scene_player.SETTLE_S, lambda: late.append(listen()))  # long after the first is there
     timer.start()
     assert play(file=path, rate=20.0, listeners=2) == 0
     timer.join()

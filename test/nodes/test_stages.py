@@ -15,7 +15,9 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from audio_common_msgs.msg import AudioDataStamped, AudioInfo  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from seld_overlap.msg import (  # noqa: E402
     AudioWindow,
     DirectionActivity,
@@ -92,6 +94,14 @@ class Desk:
             while time.monotonic() < end and not answered():
                 self.executor.spin_once(timeout_sec=0.02)
         assert not any(m.events for said in self.events.values() for m in said.values())
+
+    def set_parameter(self, node, name, value):
+        """Whether the node took it."""
+        client = self.node.create_client(SetParameters, f"{node}/set_parameters")
+        self.wait(client.service_is_ready, f"{node}'s parameters")
+        answer = client.call_async(SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()]))
+        self.wait(answer.done, f"{node}'s answer")
+        return answer.result().results[0].successful
 
     def wait_for_all(self, stamp_ns):
         self.wait(lambda: all(stamp_ns in said for said in self.events.values()), f"the window at {stamp_ns}")
@@ -179,6 +189,35 @@ def test_the_stages_hear_what_the_full_node_hears(start, desk, model_of_each_sys
         np.testing.assert_allclose(other.samples, one.samples, atol=1e-6)
         n_samples += len(one.samples)
     assert n_samples > 2 * WINDOW
+
+
+def test_the_stages_go_on_hearing_a_known_direction_as_the_full_node_does(start, desk, model):
+    """At a threshold that its score does not reach, but half the odds of which it does."""
+    start("full", "full", model=str(model), hop="1")
+    start("stages", "staged", model=str(model), hop="1")
+    desk = desk("full", "staged")
+    desk.play_silence_until_all_answer()
+    desk.stamp_ns += 100 * SECOND
+    samples, hop = noise(WINDOW / RATE), FrontEnd().whole_hops(1.0)
+
+    def heard(played):
+        """How many sounds each graph hears in the window that this completes."""
+        desk.play(played)
+        at_ns = desk.stamp_ns - WINDOW * SECOND // RATE
+        desk.wait_for_all(at_ns)
+        return [len(said[at_ns].events) for said in desk.events.values()]
+
+    assert heard(samples) == [2, 2]
+    score = max(event.direction_score for said in desk.events.values() for m in said.values() for event in m.events)
+    odds = 1.4 * score / (1 - score)
+    for node in ("full/full_node", "staged/ssl_node"):
+        assert desk.set_parameter(node, "direction_threshold", odds / (1 + odds))
+    assert min(heard(samples[:hop])) >= 2
+    assert min(heard(samples[:hop])) >= 2
+    desk.stamp_ns += 100 * SECOND
+    assert heard(np.zeros((WINDOW, 8), np.float32)) == [0, 0]
+    desk.stamp_ns += 100 * SECOND
+    assert heard(samples) == [0, 0]  # nothing is known of it any more
 
 
 def assert_same_event(event, other):
