@@ -82,19 +82,51 @@ def data(stores) -> Mixtures:
     return Mixtures(MixtureStore.load(stores / "train"), MixtureStore.load(stores / "val"))
 
 
-def test_all_stages_lead_to_checkpoints_that_say_how_they_were_trained(data, tmp_path):
-    train(SHORT, CONFIG, data, tmp_path, systems=[*TABLE_1, "one_sss"])
-    assert load_model(tmp_path / "cascade.model.safetensors").config.system == "cascade"
-    assert len(load_model(tmp_path / "one_sss.model.safetensors").sss) == 1
-    system = load_model(tmp_path / "overlap.model.safetensors")
-    last = load_file(stage_file(tmp_path, "overlap"))
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory) -> Path:
+    """Folder of all stages, the last ones of them at a rate of zero: what they were handed is what they leave."""
+    still = {stage: StageRecipe(1, 0.0, 2) for stage in ("overlap", "one_sss")}
+    folder = tmp_path_factory.mktemp("trained")
+    train(replace(SHORT, stages=SHORT.stages | still), CONFIG, data, folder, systems=[*TABLE_1, "one_sss"])
+    return folder
+
+
+def test_all_stages_lead_to_checkpoints_that_say_how_they_were_trained(trained):
+    assert load_model(trained / "cascade.model.safetensors").config.system == "cascade"
+    assert len(load_model(trained / "one_sss.model.safetensors").sss) == 1
+    system = load_model(trained / "overlap.model.safetensors")
+    last = load_file(stage_file(trained, "overlap"))
     assert all(torch.equal(value, last[name].half().float()) for name, value in system.state_dict().items())
-    record = read_training_record(tmp_path / "overlap.model.safetensors")
+    record = read_training_record(trained / "overlap.model.safetensors")
     assert list(record["stages"]) == ["ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap"]
     assert (record["mixtures"], record["recipe"]["width"], record["recipe"]["name"]) == (6, RECIPE.width, "tiny")
     assert all(np.isfinite(stage["val/loss"]) for stage in record["stages"].values())
     assert all(0 < stage["fed_share"] <= 1 for stage in record["stages"].values())
-    assert any((tmp_path / "tensorboard" / "overlap").glob("events.out.tfevents.*"))
+    assert any((trained / "tensorboard" / "overlap").glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(("stage", "network", "handed_by", "name_there"), [
+    ("overlap", "ssl", "ssl_sss", "ssl"), ("overlap", "sss.0", "ssl_sss", "sss.0"),
+    ("overlap", "sss.1", "sss_ssc", "sss.0"), ("overlap", "ssc", "sss_ssc", "ssc"),
+    ("one_sss", "ssl", "ssl_sss", "ssl"), ("one_sss", "sss.0", "sss_ssc", "sss.0"),
+    ("one_sss", "ssc", "sss_ssc", "ssc"),
+])  # fmt: skip
+def test_the_last_stages_start_from_what_the_joint_ones_have_learnt(trained, stage, network, handed_by, name_there):
+    there, here = (load_file(stage_file(trained, name)) for name in (handed_by, stage))
+    names = [name for name, _ in System(replace(CONFIG, system=stage)).get_submodule(network).named_parameters()]
+    assert names
+    assert all(torch.equal(here[f"{network}.{name}"], there[f"{name_there}.{name}"]) for name in names)
+
+
+@pytest.mark.parametrize(("stage", "networks"), [
+    ("ssl_sss", {"ssl": "ssl", "sss.0": "sss"}), ("sss_ssc", {"sss.0": "sss", "ssc": "ssc"}),
+])
+def test_the_joint_stages_start_from_what_each_network_has_learnt_alone(trained, stage, networks):
+    first = Stage(stage, CONFIG, RECIPE, trained, 0).system.state_dict()
+    for network, handed_by in networks.items():
+        alone = load_file(stage_file(trained, handed_by))
+        assert alone and all(name.startswith(f"{network}.") for name in alone)
+        assert all(torch.equal(first[name], value) for name, value in alone.items())
 
 
 def test_a_system_trains_no_stage_that_it_does_not_need():
