@@ -174,10 +174,13 @@ def curve(folder: Path) -> list[float]:
     """Training losses by step, as Lightning's CSV files say, those of a resumed run after those of the first."""
     losses = {}
     for file in sorted(folder.glob("version_*/metrics.csv")):
-        with file.open() as rows:
-            logged = [row for row in csv.DictReader(rows) if row.get("train/loss")]
-        losses |= {int(row["step"]): float(row["train/loss"]) for row in logged}
+        losses |= losses_by_step(file)
     return [losses[step] for step in sorted(losses)]
+
+
+def losses_by_step(file: Path) -> dict[int, float]:
+    with file.open() as rows:
+        return {int(row["step"]): float(row["train/loss"]) for row in csv.DictReader(rows) if row.get("train/loss")}
 
 
 @pytest.fixture()
@@ -204,9 +207,11 @@ def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path):
     saved, logged = (tmp_path / "cut" / "scratch" / name for name in ("last.ckpt", "log"))
     while not (saved.is_file() and curve(logged)) and time.monotonic() < deadline:  # the loss is written after it
         time.sleep(0.01)
+    assert saved.is_file()
     cut.send_signal(signal.SIGKILL)
     assert cut.wait() == -signal.SIGKILL
     assert command("cut").wait(timeout=200) == 0
+    assert min(losses_by_step(logged / "version_1" / "metrics.csv")) > 0  # it does not begin anew
     whole, cut = (curve(tmp_path / name / "scratch" / "log") for name in ("whole", "cut"))
     assert len(whole) == 12 and cut == pytest.approx(whole, abs=1e-6)
     one, other = (load_file(stage_file(tmp_path / name, "scratch")) for name in ("whole", "cut"))
@@ -308,8 +313,15 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(data, tmp_path, monkeypa
     monkeypatch.setattr(Stage, "training_step", cut_off)
     with pytest.raises(RuntimeError, match="power cut"):
         train_stage("ssl", CONFIG, RECIPE, data, tmp_path / "cut", seed=3)
-    monkeypatch.undo()
+    steps = []
+
+    def counted(self, batch, index):
+        steps.append(self.global_step)
+        return step(self, batch, index)
+
+    monkeypatch.setattr(Stage, "training_step", counted)
     train_stage("ssl", CONFIG, RECIPE, data, tmp_path / "cut", seed=3)
+    assert steps == [3, 4, 5]  # the second pass alone
 
     whole, cut = (load_file(stage_file(tmp_path / name, "ssl")) for name in ("whole", "cut"))
     assert all(torch.equal(cut[name], value) for name, value in whole.items())
