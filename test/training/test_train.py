@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from seld_overlap_ros.simulation.store import MixtureStore, make_store
 from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset, collate
 from seld_overlap_ros.training.recipe import SHIPPED, Recipe, StageRecipe, load_recipe
 from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, compressed_error, needed_stages, stage_file
-from seld_overlap_ros.training.train import Mixtures, train, train_stage
+from seld_overlap_ros.training.train import Mixtures, StageData, train, train_stage
 
 LABELS = ("high", "low")
 CONFIG = SystemConfig(labels=LABELS, width=1 / 32)
@@ -298,6 +299,19 @@ def test_two_processes_train_one_model(command, tmp_path):
     record = read_training_record(tmp_path / "two" / "scratch.model.safetensors")
     assert record["stages"]["scratch"]["processes"] == 2
     assert np.isfinite(curve(tmp_path / "two" / "scratch" / "log")).all()
+
+
+def test_two_processes_share_every_step_and_the_validation(data):
+    def of_process(rank: int, n_processes: int) -> StageData:
+        part = StageData("ssl", CONFIG, RECIPE, data, seed=0)
+        part.trainer = SimpleNamespace(current_epoch=0, world_size=n_processes, global_rank=rank)
+        return part
+
+    alone, *two = (list(of_process(*which).train_dataloader().batch_sampler) for which in ((0, 1), (0, 2), (1, 2)))
+    assert len({index for step in alone for index in step}) == len(data.train)
+    assert [sorted(step) for step in alone] == [sorted(one + other) for one, other in zip(*two, strict=True)]
+    one, other = (list(of_process(rank, 2).val_dataloader().sampler) for rank in (0, 1))
+    assert sorted(one + other) == list(range(len(data.val)))
 
 
 def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(data, tmp_path, monkeypatch):
