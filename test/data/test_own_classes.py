@@ -1,5 +1,8 @@
 """A folder of five classes of the user's own: imported, mixed in a room, and trained on, with the commands."""
 
+from importlib import resources
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -8,12 +11,17 @@ from typer.testing import CliRunner
 from seld_overlap_ros.cli import app
 from seld_overlap_ros.config import MicrophoneArray, uniform_azimuths
 from seld_overlap_ros.models.system import load_model
+from seld_overlap_ros.simulation import noise as noise_module
+from seld_overlap_ros.simulation import rooms as rooms_module
+from seld_overlap_ros.simulation.arrays import load_array
 from seld_overlap_ros.simulation.noise import NoiseBank
-from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
+from seld_overlap_ros.simulation.rooms import RoomBank, make_bank, scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.stages import needed_stages
 
 CLASSES = ("cup", "drill", "gate", "kettle", "parrot")
+CIRCLE = (MicrophoneArray.circular(), uniform_azimuths())
+RESPEAKER = load_array(Path(str(resources.files("seld_overlap_ros"))) / "arrays" / "respeaker_4.yaml")
 
 
 def run(*arguments) -> str:
@@ -37,16 +45,22 @@ def own(tmp_path, tone, write_sound):
     return tmp_path
 
 
-@pytest.fixture()
-def rooms(own):
-    """What `data rooms` leaves, of one room without echo and a little noise: the real ones take minutes."""
+@pytest.fixture(params=[CIRCLE], ids=["circle_8"])
+def rooms(own, request):
+    """What `data rooms` leaves, of one room without echo and a little noise: the real ones take minutes.
+
+    Gives the array and its directions.
+    """
+    array, azimuths = request.param
     for split in ("train", "val", "test"):
-        make_bank(split, 1, MicrophoneArray.circular(), uniform_azimuths(), 16000, 1, anechoic=True).save(
-            own / "rooms" / split)  # fmt: skip
-        noise = scene_rng("noise", split).standard_normal((1, 8, 70000)).astype(np.float16)
+        make_bank(split, 1, array, azimuths, 16000, 1, anechoic=True).save(own / "rooms" / split)
+        noise = scene_rng("noise", split).standard_normal((1, array.n_microphones, 70000)).astype(np.float16)
         NoiseBank(noise).save(own / "rooms" / split)
+    return array, azimuths
 
 
+@pytest.mark.parametrize("rooms", [CIRCLE, (RESPEAKER[0], uniform_azimuths(5))], indirect=True,
+                         ids=["circle_8", "respeaker_4 and five directions"])  # fmt: skip
 def test_from_a_folder_to_a_model(own, rooms):
     said = run("data", "import", "folder", own / "mine", "--into", own / "sounds")
     assert "20 clips of 5 classes" in said
@@ -55,7 +69,21 @@ def test_from_a_folder_to_a_model(own, rooms):
     truth = MixtureStore.load(own / "mixtures" / "train").truth
     assert {event["label"] for scene in truth for event in scene["events"]} <= set(CLASSES)
     run("train", *recipe, "--mixtures", own / "mixtures", "--system", "cascade", "--out", own / "runs")
-    assert load_model(own / "runs" / "cascade.model.safetensors").config.labels == CLASSES
+    config = load_model(own / "runs" / "cascade.model.safetensors").config
+    assert (config.labels, config.array, config.azimuths) == (CLASSES, *rooms)
+
+
+def test_rooms_are_of_the_array_that_is_asked_for(own, tone, write_sound, monkeypatch):
+    for take in range(3):
+        write_sound(own / "mine" / "noise" / f"{take}.wav", tone(300 + take, 2.0))
+    run("data", "import", "folder", own / "mine", "--into", own / "sounds")
+    monkeypatch.setattr(rooms_module, "MAX_ORDER", 1)  # fewer echoes and less noise: the real ones take longer
+    monkeypatch.setattr(noise_module, "TRACK_S", 2.0)
+    run("data", "rooms", "--folder", own, "--array", "respeaker_4", "--train", 1, "--val", 1, "--test", 1)
+    for split in ("train", "val", "test", "anechoic"):
+        bank = RoomBank.load(own / "rooms" / split)
+        assert (bank.array, bank.azimuths) == RESPEAKER
+        assert bank.rirs.shape[1] == NoiseBank.load(own / "rooms" / split).tracks.shape[1] == 4
 
 
 def test_what_one_split_lacks_is_said_before_anything_is_stored(own, rooms, write_sound, tone):

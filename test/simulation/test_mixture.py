@@ -81,6 +81,16 @@ def test_a_turned_scene_is_the_same_one_seen_otherwise(bank, sounds):
     assert len(set(steps)) > 3
 
 
+@pytest.mark.parametrize("varied", [False, True])
+def test_the_microphone_towards_a_sound_hears_it_first(sounds, leading, varied):
+    clips, noise = {"rush": sounds[0]["rush"]}, sounds[1]
+    bank = make_bank("lead", 1, MicrophoneArray.circular(), uniform_azimuths(), RATE, per_direction=2, anechoic=True)
+    drawn = (draw_scene(scene_rng("lead", index), clips, bank, noise, 8000, varied) for index in range(50))
+    alone = [scene for scene in drawn if len(scene.events) == 1]
+    assert len({scene.events[0].direction for scene in alone}) > 4
+    assert [leading(scene.mixture) for scene in alone] == [scene.events[0].direction for scene in alone]
+
+
 def test_same_scene_in_any_order(bank, sounds):
     forward = [draw_scene(scene_rng("o", i), sounds[0], bank, sounds[1], N) for i in (3, 4)]
     backward = [draw_scene(scene_rng("o", i), sounds[0], bank, sounds[1], N) for i in (4, 3)][::-1]

@@ -1,9 +1,12 @@
 """Long scenes: a script is checked before anything is simulated."""
 
+import numpy as np
 import pytest
 import yaml
 
-from seld_overlap_ros.simulation.scene import load_script
+from seld_overlap_ros.config import MicrophoneArray
+from seld_overlap_ros.data.sounds import Clip, NoiseClip
+from seld_overlap_ros.simulation.scene import load_script, play_script
 
 CUE = {"source": "a", "azimuth_deg": 0.0, "distance": 1.0, "onset_s": 0.5, "author": "me"}
 SCRIPT = {"title": "t", "duration_s": 2.0, "snr_db": 10.0, "noise": "n", "noise_author": "me", "cues": [CUE]}
@@ -13,6 +16,19 @@ def test_a_script_is_called_as_its_file(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(SCRIPT))
     script = load_script(tmp_path / "mine.yaml")
     assert script.name == "mine" and script.cues[0].onset_s == 0.5
+
+
+def test_the_microphone_towards_each_cue_of_a_script_hears_it_first(tmp_path, leading):
+    rate, cues = 16000, [CUE | {"azimuth_deg": azimuth, "onset_s": onset}
+                         for azimuth, onset in ((90.0, 0.1), (-45.0, 1.1), (135.0, 2.1))]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(SCRIPT | {"cues": cues, "duration_s": 3.0, "snr_db": 30.0}))
+    sound, noise = np.random.default_rng(0).uniform(-1, 1, (2, 8000)).astype(np.float32)
+    clips = [Clip("rush", "test", "a", "a", "CC0", sound)]
+    scene, _, truth = play_script(load_script(tmp_path / "mine.yaml"), clips,
+                                  [NoiseClip("room", "n", "test", "CC0", noise)], MicrophoneArray.circular(), rate)
+    assert [event["azimuth_deg"] for event in truth["events"]] == [90, -45, 135]
+    heard = [scene[:, round(cue["onset_s"] * rate) :][:, :rate] for cue in cues]
+    assert [leading(samples) for samples in heard] == [2, 7, 3]
 
 
 def test_a_script_that_is_nested_too_deep_is_refused_in_one_sentence(tmp_path):

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from seld_overlap_ros.simulation.store import MixtureStore, make_store
 from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset, collate
 from seld_overlap_ros.training.recipe import SHIPPED, Recipe, StageRecipe, load_recipe
 from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, compressed_error, needed_stages, stage_file
-from seld_overlap_ros.training.train import Mixtures, train, train_stage
+from seld_overlap_ros.training.train import Mixtures, StageData, train, train_stage
 
 LABELS = ("high", "low")
 CONFIG = SystemConfig(labels=LABELS, width=1 / 32)
@@ -82,19 +83,51 @@ def data(stores) -> Mixtures:
     return Mixtures(MixtureStore.load(stores / "train"), MixtureStore.load(stores / "val"))
 
 
-def test_all_stages_lead_to_checkpoints_that_say_how_they_were_trained(data, tmp_path):
-    train(SHORT, CONFIG, data, tmp_path, systems=[*TABLE_1, "one_sss"])
-    assert load_model(tmp_path / "cascade.model.safetensors").config.system == "cascade"
-    assert len(load_model(tmp_path / "one_sss.model.safetensors").sss) == 1
-    system = load_model(tmp_path / "overlap.model.safetensors")
-    last = load_file(stage_file(tmp_path, "overlap"))
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory) -> Path:
+    """Folder of all stages, the last ones of them at a rate of zero: what they were handed is what they leave."""
+    still = {stage: StageRecipe(1, 0.0, 2) for stage in ("overlap", "one_sss")}
+    folder = tmp_path_factory.mktemp("trained")
+    train(replace(SHORT, stages=SHORT.stages | still), CONFIG, data, folder, systems=[*TABLE_1, "one_sss"])
+    return folder
+
+
+def test_all_stages_lead_to_checkpoints_that_say_how_they_were_trained(trained):
+    assert load_model(trained / "cascade.model.safetensors").config.system == "cascade"
+    assert len(load_model(trained / "one_sss.model.safetensors").sss) == 1
+    system = load_model(trained / "overlap.model.safetensors")
+    last = load_file(stage_file(trained, "overlap"))
     assert all(torch.equal(value, last[name].half().float()) for name, value in system.state_dict().items())
-    record = read_training_record(tmp_path / "overlap.model.safetensors")
+    record = read_training_record(trained / "overlap.model.safetensors")
     assert list(record["stages"]) == ["ssl", "sss", "ssc", "ssl_sss", "sss_ssc", "overlap"]
     assert (record["mixtures"], record["recipe"]["width"], record["recipe"]["name"]) == (6, RECIPE.width, "tiny")
     assert all(np.isfinite(stage["val/loss"]) for stage in record["stages"].values())
     assert all(0 < stage["fed_share"] <= 1 for stage in record["stages"].values())
-    assert any((tmp_path / "tensorboard" / "overlap").glob("events.out.tfevents.*"))
+    assert any((trained / "tensorboard" / "overlap").glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(("stage", "network", "handed_by", "name_there"), [
+    ("overlap", "ssl", "ssl_sss", "ssl"), ("overlap", "sss.0", "ssl_sss", "sss.0"),
+    ("overlap", "sss.1", "sss_ssc", "sss.0"), ("overlap", "ssc", "sss_ssc", "ssc"),
+    ("one_sss", "ssl", "ssl_sss", "ssl"), ("one_sss", "sss.0", "sss_ssc", "sss.0"),
+    ("one_sss", "ssc", "sss_ssc", "ssc"),
+])  # fmt: skip
+def test_the_last_stages_start_from_what_the_joint_ones_have_learnt(trained, stage, network, handed_by, name_there):
+    there, here = (load_file(stage_file(trained, name)) for name in (handed_by, stage))
+    names = [name for name, _ in System(replace(CONFIG, system=stage)).get_submodule(network).named_parameters()]
+    assert names
+    assert all(torch.equal(here[f"{network}.{name}"], there[f"{name_there}.{name}"]) for name in names)
+
+
+@pytest.mark.parametrize(("stage", "networks"), [
+    ("ssl_sss", {"ssl": "ssl", "sss.0": "sss"}), ("sss_ssc", {"sss.0": "sss", "ssc": "ssc"}),
+])
+def test_the_joint_stages_start_from_what_each_network_has_learnt_alone(trained, stage, networks):
+    first = Stage(stage, CONFIG, RECIPE, trained, 0).system.state_dict()
+    for network, handed_by in networks.items():
+        alone = load_file(stage_file(trained, handed_by))
+        assert alone and all(name.startswith(f"{network}.") for name in alone)
+        assert all(torch.equal(first[name], value) for name, value in alone.items())
 
 
 def test_a_system_trains_no_stage_that_it_does_not_need():
@@ -142,10 +175,13 @@ def curve(folder: Path) -> list[float]:
     """Training losses by step, as Lightning's CSV files say, those of a resumed run after those of the first."""
     losses = {}
     for file in sorted(folder.glob("version_*/metrics.csv")):
-        with file.open() as rows:
-            logged = [row for row in csv.DictReader(rows) if row.get("train/loss")]
-        losses |= {int(row["step"]): float(row["train/loss"]) for row in logged}
+        losses |= losses_by_step(file)
     return [losses[step] for step in sorted(losses)]
+
+
+def losses_by_step(file: Path) -> dict[int, float]:
+    with file.open() as rows:
+        return {int(row["step"]): float(row["train/loss"]) for row in csv.DictReader(rows) if row.get("train/loss")}
 
 
 @pytest.fixture()
@@ -172,9 +208,11 @@ def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path):
     saved, logged = (tmp_path / "cut" / "scratch" / name for name in ("last.ckpt", "log"))
     while not (saved.is_file() and curve(logged)) and time.monotonic() < deadline:  # the loss is written after it
         time.sleep(0.01)
+    assert saved.is_file()
     cut.send_signal(signal.SIGKILL)
     assert cut.wait() == -signal.SIGKILL
     assert command("cut").wait(timeout=200) == 0
+    assert min(losses_by_step(logged / "version_1" / "metrics.csv")) > 0  # it does not begin anew
     whole, cut = (curve(tmp_path / name / "scratch" / "log") for name in ("whole", "cut"))
     assert len(whole) == 12 and cut == pytest.approx(whole, abs=1e-6)
     one, other = (load_file(stage_file(tmp_path / name, "scratch")) for name in ("whole", "cut"))
@@ -263,6 +301,19 @@ def test_two_processes_train_one_model(command, tmp_path):
     assert np.isfinite(curve(tmp_path / "two" / "scratch" / "log")).all()
 
 
+def test_two_processes_share_every_step_and_the_validation(data):
+    def of_process(rank: int, n_processes: int) -> StageData:
+        part = StageData("ssl", CONFIG, RECIPE, data, seed=0)
+        part.trainer = SimpleNamespace(current_epoch=0, world_size=n_processes, global_rank=rank)
+        return part
+
+    alone, *two = (list(of_process(*which).train_dataloader().batch_sampler) for which in ((0, 1), (0, 2), (1, 2)))
+    assert len({index for step in alone for index in step}) == len(data.train)
+    assert [sorted(step) for step in alone] == [sorted(one + other) for one, other in zip(*two, strict=True)]
+    one, other = (list(of_process(rank, 2).val_dataloader().sampler) for rank in (0, 1))
+    assert sorted(one + other) == list(range(len(data.val)))
+
+
 def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(data, tmp_path, monkeypatch):
     train_stage("ssl", CONFIG, RECIPE, data, tmp_path / "whole", seed=3)
 
@@ -276,8 +327,15 @@ def test_a_run_that_was_cut_off_ends_as_an_unbroken_one(data, tmp_path, monkeypa
     monkeypatch.setattr(Stage, "training_step", cut_off)
     with pytest.raises(RuntimeError, match="power cut"):
         train_stage("ssl", CONFIG, RECIPE, data, tmp_path / "cut", seed=3)
-    monkeypatch.undo()
+    steps = []
+
+    def counted(self, batch, index):
+        steps.append(self.global_step)
+        return step(self, batch, index)
+
+    monkeypatch.setattr(Stage, "training_step", counted)
     train_stage("ssl", CONFIG, RECIPE, data, tmp_path / "cut", seed=3)
+    assert steps == [3, 4, 5]  # the second pass alone
 
     whole, cut = (load_file(stage_file(tmp_path / name, "ssl")) for name in ("whole", "cut"))
     assert all(torch.equal(cut[name], value) for name, value in whole.items())
