@@ -7,6 +7,7 @@ from pathlib import Path
 
 from seld_overlap_ros.evaluation.results_page import Claim
 from seld_overlap_ros.markdown import table
+from seld_overlap_ros.speed.measure import NETWORKS
 from seld_overlap_ros.speed.plots import REAL_TIME, STAGES, draw_all
 from seld_overlap_ros.streaming.sources import CHUNK_S
 
@@ -82,7 +83,7 @@ def page_text(results: dict, pictures: dict[str, str]) -> str:
         f"{floor['arithmetic_ms']:.2f} and {floor['bytes_ms']:.2f} ms. `gate` is what `gate_node` does alone; "
         "elsewhere it is part of SSS. After other work (the first of the two calls) caches are cold and threads "
         "asleep, as on a robot between its windows. A window that follows another, at the default hop, shares most of "
-        "its frames and their features with it.", "",
+        "its frames and their features with it.", "", networks_part(results), "",
         "## What it grows with", "", f"![{pictures['growth.png']}](speed/growth.png)", "",
         f"![{pictures['time.png']}](speed/time.png)", "",
         *graph_part(results.get("graph")),
@@ -93,6 +94,16 @@ def page_text(results: dict, pictures: dict[str, str]) -> str:
         *making_part(results),
     ]  # fmt: skip
     return "\n".join(parts)
+
+
+def networks_part(results: dict) -> str:
+    """What the networks alone take, and what keeps a whole window farther from the floor."""
+    default, eager = (sum(results["stages"][name][f"{who}_ms"] for name in NETWORKS) for who in ("default", "eager"))
+    least = sum(results["floor"]["stages"][name]["ms"] for name in NETWORKS)
+    return (f"The networks by themselves take {default:.2f} ms: {eager / default:.2f} times faster than by eager "
+            f"PyTorch, and {default / least:.2f} times their floor. The rest, features and resynthesis, are Fourier "
+            "transforms and passes over memory by scipy and numpy, nearly the same in both, and no product of matrices "
+            "says how fast those can be.")
 
 
 def stage_table(results: dict) -> list[str]:
