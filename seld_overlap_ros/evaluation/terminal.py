@@ -60,7 +60,7 @@ def table(events: Sequence[Event], now_s: float) -> Table:
 
 def summary(matching: Matching) -> Table:
     """Truth beside what was heard, with a verdict on each, in order of onset; at the end what was not there."""
-    rows = Table(box=None, header_style="dim", pad_edge=False)
+    rows = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))  # so that it fits into 80 columns
     for head in ("from", "true sound", "", "heard as", "", "sure", ""):
         rows.add_column(head, no_wrap=True, justify="right" if head in ("from", "sure") else "left")
     pairs = [*matching.pairs, *((true, None) for true in matching.missed), *((None, e) for e in matching.extra)]
@@ -83,7 +83,7 @@ def _verdict(true: Event | None, heard: Event | None) -> Text:
     if heard is None:
         return Text("missed", "red")
     if heard.label is None:
-        return Text("found, class unknown", "yellow")
+        return Text("found, unknown", "yellow")
     return Text("found, named", "green") if true.label == heard.label else Text("found, misnamed", "yellow")
 
 

@@ -87,5 +87,16 @@ def test_a_found_sound_of_unknown_class_is_not_misnamed():
     matching = match([BARK], [Event(9, -math.pi / 4, None, 2.6, 1.4, 0.3)])
     console = Console(file=io.StringIO(), width=100)
     console.print(summary(matching))
-    assert "found, class unknown" in console.file.getvalue()
+    assert "found, unknown" in console.file.getvalue()
     assert in_words(matching).startswith("found 1 of 1, named 0 of 1")
+
+
+def test_the_outcome_fits_into_80_columns():
+    true = Event(1, math.radians(-133), "footstep_hard", 11.2, 2.0)
+    others = [Event(9, math.radians(azimuth), label, 11.2, 2.0, 0.5)
+              for azimuth, label in ((-90, "speech_female"), (-135, None), (-135, "speech_female"))]
+    console = Console(file=io.StringIO(), width=80)
+    for heard in others:
+        console.print(summary(match([true], [heard])))
+    text = console.file.getvalue()
+    assert "…" not in text and "found, misnamed" in text and "→ right −90°" in text and "11.2 s" in text
