@@ -192,7 +192,7 @@ class ParameterFile:
         file = Path(path).expanduser()  # no shell does that in params_file:=~/ears.yaml
         self.path = str(file)
         try:
-            self._content = yaml.safe_load(file.read_text())
+            self._content = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
             raise GraphError(f"params_file {path} cannot be read ({' '.join(str(error).split())}): give one like "
                              "config/full.yaml") from error

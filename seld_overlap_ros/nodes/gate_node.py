@@ -30,8 +30,7 @@ class GateNode(ManagedNode):
 
     def start(self) -> None:
         topics = {f"spectra_{n}": (SeparatedSpectra, convert.from_spectra) for n in (0, 1)}
-        self._next_stage = NextStage(self, lambda: self._spectra.get_subscription_count() > 0,
-                                     f"nobody takes {self._spectra.topic_name}: is ssc_node started?")
+        self._next_stage = NextStage(self, f"nobody takes {self._spectra.topic_name}: is ssc_node started?")
         self._parts = WindowParts(self, topics, self._on_window)
         self.get_logger().info(f"joining {' and '.join(topics)} into {self._spectra.topic_name}")
 
@@ -49,7 +48,7 @@ class GateNode(ManagedNode):
             self.notices("unlike", f"a window is left out: {error}: let both sss_nodes load the same model")
             return
         self._spectra.publish(convert.to_spectra(header, joined))
-        self._next_stage.look()
+        self._next_stage.look(self._spectra.get_subscription_count() > 0)
         if self._weights.get_subscription_count():
             self._weights.publish(convert.to_gate_weights(header, first.directions, first_weights([first, second])))
 

@@ -47,10 +47,9 @@ class SslNode(ManagedNode):
             "windows come faster than they come through all stages: set a longer hop, unless a stage is missing",
         )
         self._events = self.create_subscription(SoundEventArray, "events", self._on_events, STAGE_QOS)
-        events = self._events.topic_name
         self._next_stage = NextStage(
-            self, lambda: self.count_publishers(events) > 0 or self._only_localizes(),
-            f"nobody publishes {events}, so nothing comes of what is localized: is ssc_node started?",
+            self, f"nobody publishes {self._events.topic_name}, so nothing comes of what is localized: is ssc_node "
+                  "started?",
         )
         self.get_logger().info(f"listening to {self._listener.topic_name}")
 
@@ -74,9 +73,10 @@ class SslNode(ManagedNode):
             self._listener.took(took_s)
 
     def _hear(self, window: Window, frame_id: str) -> None:
-        if self.count_publishers(self._events.topic_name) and not self._in_flight.wait():
+        answered = self.count_publishers(self._events.topic_name) > 0
+        if answered and not self._in_flight.wait():
             self.notices("lost", f"no {self._events.topic_name} came for the latest windows: are all stages there?")
-        self._next_stage.look()
+        self._next_stage.look(answered or self._only_localizes())
         self._in_flight.send(window.stamp_ns)
         with self._listener.work.window(window.stamp_ns):
             header = convert.to_header(window.stamp_ns, frame_id)

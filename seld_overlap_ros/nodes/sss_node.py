@@ -41,7 +41,7 @@ class SssNode(ManagedNode):
     def start(self) -> None:
         config = self._engine.config
         self._next_stage = NextStage(
-            self, lambda: self._spectra.get_subscription_count() > 0,
+            self,
             f"nobody takes {self._spectra.topic_name}: is the next stage started, and is it for such a model "
             "(gate_node for overlap, else ssc_node)?",
         )
@@ -65,7 +65,7 @@ class SssNode(ManagedNode):
 
     def _on_window(self, header: Header, samples: np.ndarray, activity: Activity) -> None:
         self._spectra.publish(convert.to_spectra(header, self._separate(samples, activity)))
-        self._next_stage.look()
+        self._next_stage.look(self._spectra.get_subscription_count() > 0)
 
     def _separate(self, samples: np.ndarray, activity: Activity) -> Spectra:
         features, _ = self._analyse(samples)

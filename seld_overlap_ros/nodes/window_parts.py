@@ -21,14 +21,14 @@ UNHEARD = 5  # windows; fewer, after the start, may be those before all have fou
 class NextStage:
     """Says so where a stage works for nobody: without the next one, the graph would be silent and seem well."""
 
-    def __init__(self, node: ManagedNode, is_there: Callable[[], bool], sentence: str) -> None:
-        """is_there: whether the next stage has been found; sentence: what to say if it has not, for some windows."""
-        self._node, self._is_there, self._sentence = node, is_there, sentence
+    def __init__(self, node: ManagedNode, sentence: str) -> None:
+        """sentence: what to say if the next stage has not been found for some windows."""
+        self._node, self._sentence = node, sentence
         self._unheard = 0
 
-    def look(self) -> None:
-        """To be called with each window."""
-        self._unheard = 0 if self._is_there() else self._unheard + 1
+    def look(self, is_there: bool) -> None:
+        """To be called with each window. is_there: whether the next stage has been found."""
+        self._unheard = 0 if is_there else self._unheard + 1
         if self._unheard > UNHEARD:
             self._node.notices("next stage", self._sentence)
 

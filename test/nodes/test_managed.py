@@ -3,6 +3,7 @@
 import threading
 import weakref
 
+import numpy as np
 import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
@@ -15,6 +16,7 @@ from seld_overlap.msg import AudioWindow, DirectionActivity, SeparatedSpectra, S
 from seld_overlap_ros.nodes import convert, sss_node  # noqa: E402
 from seld_overlap_ros.nodes.window_parts import UNHEARD  # noqa: E402
 from seld_overlap_ros.streaming.hop import SOON  # noqa: E402
+from seld_overlap_ros.streaming.stream import Window  # noqa: E402
 
 pytestmark = pytest.mark.ros
 
@@ -166,17 +168,20 @@ def test_a_gate_that_works_for_nobody_says_so(open_stand):
 def test_a_localization_that_nothing_comes_of_is_said_unless_it_is_all_that_is_wanted(open_stand, model):
     stand = open_stand("ssl_node", model=str(model))
 
-    def look():
-        for _ in range(UNHEARD + 1):
-            stand.managed._next_stage.look()
+    def hear():
+        config = stand.managed._engine.config
+        silence = np.zeros((config.array.n_microphones, config.front_end.window_samples), np.float32)
+        for n in range(UNHEARD + 1):
+            stand.managed._hear(Window(n * convert.SECOND, silence), "head")
 
-    stand.node.create_subscription(DirectionActivity, "activity", print, 5)
+    taken = []
+    stand.node.create_subscription(DirectionActivity, "activity", taken.append, 5)
     stand.wait(stand.managed._only_localizes)
-    look()
-    stand.node.create_subscription(AudioWindow, "window", print, 5)
+    hear()
+    stand.node.create_subscription(AudioWindow, "window", taken.append, 5)
     stand.wait(lambda: not stand.managed._only_localizes())
     assert not stand.managed.notices.counts
-    look()
+    hear()
     stand.wait(lambda: "nobody publishes /events, so nothing comes of what is localized: is ssc_node started?"
                in stand.log)
 
