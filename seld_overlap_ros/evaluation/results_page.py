@@ -225,22 +225,26 @@ def _comparison_lines(results: dict, pictures: Mapping[str, str]) -> list[str]:
     compared = results.get("comparisons", [])
     if not compared:
         return []
-    references = {one["against"] for one in compared}
-    first = [{"run": seed["run"], "system": name, **seed["systems"][name]} for seed in results["seeds"]
-             for name in ("overlap", "cascade") if seed["run"] in references and name in seed["systems"]]
+    references, below = {one["against"] for one in compared}, {(one["run"], one["system"]) for one in compared}
+    like = {"overlap", *(system for _, system in below)}
+    first = [{"run": seed["run"], "system": name, **one} for seed in results["seeds"] if seed["run"] in references
+             for name, one in seed["systems"].items() if name in like and (seed["run"], name) not in below]
     rows = [(one["run"], f"`{one['system']}`", one["mixtures"], number(one["core_hours"]), f"{one['n_per_1000']:.0f}",
              percent(one["accuracy_test"]), _interval(one["ci95_recordings"]),
              *((_points(one["gain"]), one["against"], _p(one["p"]), _p(one["p_recordings"])) if "gain" in one
                else [""] * 4),
+             f"{_points(one['same']['gain'])}, {_p(one['same']['p_recordings'])}" if "same" in one else "",
              percent(one["given_direction"]), percent(one["ceiling"]), number(one["si_sdri"], " dB"))
             for one in [*first, *compared]]
     head = ("training", "system", "mixtures", "core hours", "n/1000", "accuracy", "95 %, over recordings",
-            "against `overlap`", "of", "p", "p, over recordings", "given direction", "ceiling", "SI-SDRi")
+            "against `overlap`", "of", "p", "p, over recordings", "against the same system of it", "given direction",
+            "ceiling", "SI-SDRi")
     picture = "mixtures.png"
     shown = [f"![{pictures[picture]}](results/{picture})", ""] if picture in pictures else []
     return ["## Trained otherwise", "", *table(head, rows), "",
             "The recipes in `seld_overlap_ros/training/recipes/` say what differs. `one_sss` is `overlap` with one SSS "
-            "and no gate; `scratch` is `overlap` whose networks start together from nothing.", "", *shown]
+            "and no gate; `scratch` is `overlap` whose networks start together from nothing. Against the same system: "
+            "p over recordings; empty for trainings that were evaluated before this was.", "", *shown]
 
 
 def metric_table(results: dict) -> list[str]:

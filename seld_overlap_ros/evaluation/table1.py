@@ -181,18 +181,22 @@ def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Calla
 
 def comparisons(runs: Sequence[Run], graded: Sequence[Mapping[str, Grade]], others: Mapping[str, Mapping[str, Grade]],
                 sources: Sources) -> list[dict]:
-    """Of each run the systems for comparison, against its `overlap`; of other trainings all, against the first one."""
-    overlaps = {run.name: one["overlap"] for run, one in zip(runs, graded, strict=True) if "overlap" in one}
-    asked = [(run.name, run.name, name, one[name]) for run, one in zip(runs, graded, strict=True) for name in ASIDE
-             if run.name in overlaps and name in one]
-    asked += [(next(iter(overlaps)), run, name, one)
+    """Of each run the systems for comparison, against its `overlap`; of other trainings all, against the first one.
+
+    Those of other trainings also against the `same` system of that run, where it has it.
+    """
+    known = {run.name: one for run, one in zip(runs, graded, strict=True) if "overlap" in one}
+    asked = [(run, run, name, known[run][name]) for run in known for name in ASIDE if name in known[run]]
+    asked += [(next(iter(known)), run, name, one)
               for run, systems in others.items() for name, one in systems.items()]
     found = []
     for against, run, name, one in asked:
-        overlap, all_figures = overlaps[against], figures(one, sources)
-        chosen = drawn(overlap.test)
+        chosen, all_figures = drawn(one.test), figures(one, sources)
+        pairs = {other: paired(one.test.named[chosen], grade.test.named[chosen], sources.recording[chosen])
+                 for other, grade in known[against].items() if other in ("overlap", name)}
+        same = {"same": pairs[name]} if run != against and name in pairs else {}
         found.append({"run": run, "system": name, "against": against} | {key: all_figures[key] for key in COMPARED}
-                     | paired(one.test.named[chosen], overlap.test.named[chosen], sources.recording[chosen]))
+                     | pairs["overlap"] | same)
     return found
 
 

@@ -321,6 +321,10 @@ def test_trainings_beside_are_compared_with_overlap_and_count_in_no_mean(data, o
     for one in found["comparisons"]:
         assert one["against"] == "tiny/1"
         assert one["gain"] == pytest.approx(one["accuracy_test"] - reference, abs=1e-4)
+    systems = found["seeds"][0]["systems"]
+    assert {one["system"]: one["same"]["gain"] for one in found["comparisons"] if "same" in one} == pytest.approx(
+        {one["system"]: one["accuracy_test"] - systems[one["system"]]["accuracy_test"] for one in found["comparisons"]
+         if one["run"] == "small/1" and one["system"] in systems}, abs=1e-4)
     page = (tmp_path / "results.md").read_text()
     assert all(f"| {one['run']} | `{one['system']}` | {one['mixtures']} |" in page for one in found["comparisons"])
     with Image.open(tmp_path / "results" / "mixtures.png") as picture:

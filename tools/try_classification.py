@@ -1,0 +1,100 @@
+"""What each change of SSC in the recipe `plus` gains by itself: python tools/try_classification.py OUT
+
+SSC is trained on clean sources, with all changes and without each of them, and asked for all clean sources of the test
+mixtures, for docs/plus.md. A training that was cut off goes on; one that has ended is only scored. Two cores are used
+best by two commands side by side, each with an --only of its own, and OMP_NUM_THREADS=1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Optional
+
+import numpy as np
+import torch
+import typer
+
+from seld_overlap_ros.cli_data import bar, shipped
+from seld_overlap_ros.config import SystemConfig
+from seld_overlap_ros.dsp.features import log_magnitude
+from seld_overlap_ros.dsp.stft import stft
+from seld_overlap_ros.evaluation.results_page import percent
+from seld_overlap_ros.evaluation.scores import interval95_over, p_over
+from seld_overlap_ros.markdown import table
+from seld_overlap_ros.memory import keep_freed_memory
+from seld_overlap_ros.models.system import System
+from seld_overlap_ros.simulation.store import MixtureStore
+from seld_overlap_ros.training.recipe import Recipe, load_recipe
+from seld_overlap_ros.training.stages import SOURCES, load_networks, stage_file
+from seld_overlap_ros.training.train import Mixtures, train_stage
+
+CHANGES = {  # name -> what the recipe, and what its stage `ssc`, is without it
+    "mel_bands": ({"mel_bands": 0}, {}),
+    "smoothing": ({"smoothing": 0.0}, {}),
+    "coloured": ({}, {"coloured": 0.0}),
+    "masked": ({}, {"masked": 0.0}),
+}
+LEFT_OUT = {"plus": (), **{f"no {change}": (change,) for change in CHANGES}, "none of them": tuple(CHANGES)}
+
+
+def try_classification(
+    out: Path,
+    mixtures: Path = Path("data/mixtures"),
+    only: Annotated[Optional[list[str]], typer.Option(help=f"One of {', '.join(LEFT_OUT)}; may be repeated.")] = None,
+    seed: int = 0,
+    epochs: Annotated[Optional[int], typer.Option(help="Passes, in place of those of the recipe.")] = None,
+    limit: Annotated[Optional[int], typer.Option(help="Only the first so many mixtures.")] = None,
+) -> None:
+    """Train the stage `ssc` of `plus` with and without its changes, and print how many sources each names."""
+    keep_freed_memory()
+    train, val, test = (MixtureStore.load(mixtures / split) for split in ("train", "val", "test"))
+    train, test = (replace(store, truth=store.truth[:limit]) for store in (train, test))
+    recordings, hits = np.array(test.recordings), {}
+    for name in only or LEFT_OUT:
+        recipe, folder = without(LEFT_OUT[name], epochs), out / str(seed) / name.replace(" ", "_")
+        config = SystemConfig(val.labels, "cascade", recipe.width, recipe.mel_bands, array=val.array,
+                              azimuths=val.azimuths)
+        if not stage_file(folder, "ssc").is_file():
+            print(name, train_stage("ssc", config, recipe, Mixtures(train, val), folder, seed))
+        if not (folder / "hits.npy").is_file():
+            np.save(folder / "hits.npy", named_right(config, folder, test))
+        hits[name] = np.load(folder / "hits.npy")
+    print("\n".join(table(("SSC", "names", "95 %, over recordings", "than `plus`", "p, over recordings"), (
+        (name, percent(own.mean()), " to ".join(f"{100 * limit:.1f}" for limit in interval95_over(own, recordings)),
+         *against(own, hits.get("plus", own), recordings)) for name, own in hits.items()))))
+
+
+def without(changes: Sequence[str], epochs: int | None) -> Recipe:
+    """The recipe `plus` with nothing but its stage `ssc`, without some of its changes."""
+    recipe = load_recipe(shipped("training/recipes", "plus"))
+    stage = recipe.stages["ssc"]
+    for own, of_stage in (CHANGES[change] for change in changes):
+        recipe, stage = replace(recipe, **own), replace(stage, **of_stage)
+    return replace(recipe, stages={"ssc": replace(stage, epochs=epochs or stage.epochs)})
+
+
+@torch.inference_mode()
+def named_right(config: SystemConfig, folder: Path, mixtures: MixtureStore) -> np.ndarray:
+    """Whether the SSC that was trained in `folder` names each clean source of the mixtures, (S,) bool."""
+    system = System(config).eval()
+    load_networks(system, {"ssc": SOURCES["cascade"]["ssc"]}, folder)
+    found = []
+    for index in bar("clean sources")(range(len(mixtures))):
+        scene = mixtures[index]
+        clean = torch.from_numpy(log_magnitude(stft(scene.stems, config.front_end)))
+        said = system.ssc(clean).argmax(dim=1).tolist()
+        found += [config.labels[label] == event.label for label, event in zip(said, scene.events, strict=True)]
+    return np.array(found)
+
+
+def against(own: np.ndarray, plus: np.ndarray, recordings: np.ndarray) -> tuple[str, str]:
+    """Points and p of hits (S,) bool against those of `plus`; empty of its own."""
+    if own is plus:
+        return "", ""
+    return f"{100 * (own.mean() - plus.mean()):+.1f} points", f"{p_over(own, plus, recordings):.3f}"
+
+
+if __name__ == "__main__":
+    typer.run(try_classification)
