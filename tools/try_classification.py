@@ -61,7 +61,7 @@ def try_classification(
         if not (folder / "hits.npy").is_file():
             np.save(folder / "hits.npy", named_right(config, folder, test))
         hits[name] = np.load(folder / "hits.npy")
-    print("\n".join(table(("SSC", "names", "95 %, over recordings", "than `plus`", "p, over recordings"), (
+    print("\n".join(table(("SSC", "names", "95 %, over recordings", "against `plus`", "p, over recordings"), (
         (name, percent(own.mean()), " to ".join(f"{100 * limit:.1f}" for limit in interval95_over(own, recordings)),
          *against(own, hits.get("plus", own), recordings)) for name, own in hits.items()))))
 
