@@ -58,3 +58,14 @@ def test_from_a_wav_file_to_events_without_torch(wav, without_torch):
     assert len(labels) >= 2
     assert not (wav.parent / "intel").exists()  # OpenVINO's telemetry would keep its number of this machine there
     assert "there is no torch here" in hear("torch", wav).stderr  # or the check would show nothing
+
+
+def test_without_what_training_needs_every_test_that_is_left_can_be_imported():
+    """As in a ROS workspace, where README.md installs none of it."""
+    collect = "import sys; sys.modules.update(dict.fromkeys(sys.argv[1].split(','))); import pytest; " \
+              "sys.exit(pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider', *sys.argv[2:]]))"
+    without = "torch,lightning,torchmetrics,tensorboard,pyroomacoustics,matplotlib,PIL,rclpy"
+    done = subprocess.run([sys.executable, "-c", collect, without, str(PACKAGE.parent / "test")], capture_output=True,
+                          text=True, cwd=PACKAGE.parent)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "test_cli_bag.py" in done.stdout and "test_variants.py::" not in done.stdout

@@ -11,7 +11,6 @@ import pytest
 import soundfile
 import yaml
 from rosbags.rosbag2 import Reader
-from tiny_mixtures import make_store
 from two_sounds import RATE, SOUNDS
 
 from seld_overlap_ros.bags.definitions import FOLDERS, definitions, type_store
@@ -159,6 +158,9 @@ def test_ros_itself_reads_the_messages_and_hashes_the_types_alike(scene, stems, 
 
 
 def test_a_stored_mixture_comes_back_to_the_bit(tmp_path, storage):
+    pytest.importorskip("torch", reason="stored mixtures need torch")
+    from tiny_mixtures import make_store
+
     store = make_store([{0: "a"}, {2: "b", 5: "c"}])
     write_bag(tmp_path / "bag", from_mixture(store, 1), storage)
     chunks = messages(tmp_path / "bag", "/audio_stamped")
