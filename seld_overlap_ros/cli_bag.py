@@ -36,6 +36,8 @@ def make(
         from seld_overlap_ros.simulation.store import MixtureStore
 
         _write(out, from_mixture(MixtureStore.load(Path(scene)), index), storage)
+    elif index:
+        raise ValueError(f"--index says which of stored mixtures, and {scene} is no folder of them: leave it out")
     else:
         _write(out, from_scene(find_scene(scene)), storage)
 

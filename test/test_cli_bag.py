@@ -164,6 +164,7 @@ def test_files_are_called_by_their_names_unless_two_have_the_same():
     (("evaluate", "nowhere", "--out", "x.html"), "would take the place of x.html: name it .json"),
     (("evaluate", "nowhere", "--live", "--run", "run"), "--live plays the bags, and --run is of a bag that was played"),
     (("bag", "make", "nowhere.flac", "bag"), "is no scene"),
+    (("bag", "make", "demo", "bag", "--index", "3"), "--index says which of stored mixtures, and demo is no folder"),
     (("bag", "make", "demo", "bag", "--storage", "zip"), "no storage 'zip': mcap or sqlite3"),
     (("bag", "from-wav", "a.wav", "a.csv", "bag"), "a.csv"),
 ])
