@@ -95,24 +95,46 @@ def test_the_classical_system_stands_beside_a_model(bag, tmp_path):
     assert classical["all"]["found"] >= 0.5 and classical["all"]["si_sdri"] > 0 and classical["lost"]["named"]
 
 
-def test_a_run_is_of_one_bag_and_one_system(bag, tmp_path):
+@pytest.fixture
+def unheard(monkeypatch):
+    """Nothing may be listened to: what cannot be is to be said before."""
+    monkeypatch.setattr("seld_overlap_ros.evaluation.replay.hear_all", lambda *_: pytest.fail("it listens"))
+
+
+@pytest.mark.parametrize(("words", "sentence"), [
+    (("--live", "--graph", "none"), "no graph 'none'; there is full"),
+    (("--live", "--graph", "demo"), "this graph plays by itself: name one of full, stages, cascade"),
+    (("--out", "."), ". is a folder: name a file in it, such as evaluation.json"),
+    (("--out", "file/scores.json"), "file"),
+])
+def test_what_cannot_be_is_said_before_a_bag_is_heard(bag, tmp_path, monkeypatch, unheard, words, sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    done = run("evaluate", bag, *words)
+    assert done.exit_code == 2 and sentence in done.output and "Traceback" not in done.output
+
+
+def test_a_run_is_of_one_bag_and_one_system(bag, tmp_path, unheard):
     done = run("evaluate", bag, bag, "--run", tmp_path / "run", "--hop", 4, "--out", tmp_path / "s.json")
     assert done.exit_code == 2 and "--run is of one bag and one system, and 2 and 1 are named" in done.output
     done = run("evaluate", bag, "--run", tmp_path / "run", "--hop", 4, "--out", tmp_path / "s.json")
     assert done.exit_code == 2 and f"no bag {tmp_path / 'run'}" in done.output
 
 
-def test_a_run_of_another_model_is_refused(bag, tmp_path):
+@pytest.mark.parametrize(("model", "system"), [
+    ("cascade", DEFAULT_MODEL), (f"mine/{DEFAULT_MODEL}.model.safetensors", DEFAULT_MODEL)])
+def test_a_run_of_another_model_is_refused_before_the_bag_is_heard(bag, tmp_path, unheard, model, system):
     store, writer = type_store(), RunWriter(tmp_path / "run")
     types = {name: store.types[f"{name.replace('.', '/msg/')}"] for name in (
         "std_msgs.Header", "builtin_interfaces.Time", "seld_overlap.LabelTable")}
     header = types["std_msgs.Header"](types["builtin_interfaces.Time"](0, 0), "")
-    labels = types["seld_overlap.LabelTable"](header, "cascade", ["bell"], np.zeros(1, np.float32))
+    labels = types["seld_overlap.LabelTable"](header, model, ["bell"], np.zeros(1, np.float32))
     writer.write("labels", store.serialize_cdr(labels, "seld_overlap/msg/LabelTable"))
+    writer.audio_came(0)
     writer.close()
-    done = run("evaluate", bag, "--run", tmp_path / "run", "--hop", 4, "--out", tmp_path / "s.json")
+    done = run("evaluate", bag, "--run", tmp_path / "run", "--system", system, "--out", tmp_path / "s.json")
     assert done.exit_code == 2
-    assert f"is of the model cascade and not of {DEFAULT_MODEL}: name it with --system" in " ".join(done.output.split())
+    assert f"is of the model {model} and not of {system}: name it with --system" in " ".join(done.output.split())
 
 
 def test_channels_in_another_order_are_named(bag, tmp_path):
