@@ -152,6 +152,17 @@ def test_channels_in_another_order_are_named(bag, tmp_path):
     assert results[1]["settings"]["channel_map"] == backwards and results[1]["engines"].keys() == {DEFAULT_MODEL}
 
 
+def test_true_classes_that_the_model_does_not_know_are_said(bag, tmp_path):
+    (tmp_path / "room.csv").write_text("0,3,0,90,0\n1,3,0,90,0\n1,0,1,0,0\n")
+    (tmp_path / "classes.txt").write_text("Piano\n")
+    made = run("bag", "from-wav", bag.parent / "scene.flac", tmp_path / "room.csv", tmp_path / "room")
+    assert made.exit_code == 0
+    done = run("evaluate", tmp_path / "room", "--hop", 4, "--out", tmp_path / "scores.json")
+    said = "true classes that the model does not know, and so cannot name: class_3"
+    assert done.exit_code == 0 and f"{DEFAULT_MODEL}: {said}" in " ".join(done.output.split())
+    assert said in (tmp_path / "scores.html").read_text()
+
+
 def test_bags_of_another_array_alone_end_with_2_and_a_sentence(bag, tmp_path):
     samples, rate = soundfile.read(bag.parent / "scene.flac", dtype="int16")
     soundfile.write(tmp_path / "four.flac", samples[:, :4], rate, subtype="PCM_16")
