@@ -224,7 +224,7 @@ def _each(read: Callable[[Path], object], paths: list[Path]) -> tuple[list, list
     for path in paths:
         try:
             read_ones.append(read(path))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             sentences.append(str(error))
     if not read_ones:
         raise ValueError(" ".join(sentences))

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from seld_overlap_ros.bags.definitions import type_store
 from seld_overlap_ros.bags.runs import RunWriter
 from seld_overlap_ros.cli import app
-from seld_overlap_ros.cli_bag import _titles
+from seld_overlap_ros.cli_bag import _each, _titles
 from seld_overlap_ros.models.engine import DEFAULT_MODEL
 from seld_overlap_ros.streaming.sources import find_scene
 
@@ -180,6 +181,16 @@ def test_bags_are_scored_and_shown_without_torch(bag, tmp_path, without_torch):
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "scores.json").read_text())["systems"][DEFAULT_MODEL]["all"]["capi_sdri"] is not None
+
+
+def test_a_bag_that_the_system_does_not_let_us_read_keeps_no_other_from_being_scored():
+    def read(path):
+        if path.name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return path
+
+    read_ones, sentences = _each(read, [Path("locked"), Path("open")])
+    assert read_ones == [Path("open")] and sentences == ["[Errno 13] Permission denied: 'locked'"]
 
 
 def test_files_are_called_by_their_names_unless_two_have_the_same():
