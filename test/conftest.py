@@ -14,7 +14,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is import
 
 NEEDS = {
     "torch": ["models", "nodes", "speed", "training", "evaluation/test_outcomes.py", "evaluation/test_table1.py",
-              "evaluation/test_variants.py", "data/test_own_classes.py", "test_hearing.py"],
+              "evaluation/test_variants.py", "data/test_own_classes.py", "test_hearing.py",
+              "test_listening.py"],
     "lightning": ["training", "data/test_own_classes.py"],
     "pyroomacoustics": ["simulation", "speed", "test_hearing.py", "training", "data/test_own_classes.py",
                         "evaluation/test_classical.py"],
