@@ -158,7 +158,7 @@ def test_ros_itself_reads_the_messages_and_hashes_the_types_alike(scene, stems, 
 
 
 def test_a_stored_mixture_comes_back_to_the_bit(tmp_path, storage):
-    pytest.importorskip("torch", reason="stored mixtures need torch")
+    pytest.importorskip("torchmetrics", reason="the mixtures here come with what evaluates them")
     from tiny_mixtures import make_store
 
     store = make_store([{0: "a"}, {2: "b", 5: "c"}])
