@@ -17,6 +17,10 @@ from seld_overlap_ros.models.engine import AUTO, DEFAULT_MODEL, ENGINES
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+# Modules that only training and its data need.
+FOR_TRAINING = ("torch", "lightning", "torchmetrics", "tensorboard", "pyroomacoustics", "matplotlib", "PIL")
+
+
 class Sentences(typer.core.TyperGroup):
     """Commands whose refusals end in one sentence and exit code 2."""
 
@@ -26,6 +30,13 @@ class Sentences(typer.core.TyperGroup):
             return super().invoke(ctx)
         except (ValueError, OSError) as error:  # what the library raises for what it is given
             typer.echo(f"seld-overlap {ctx.invoked_subcommand}: {error}", err=True)
+            raise typer.Exit(2) from error
+        except ModuleNotFoundError as error:
+            lacking = (error.name or "").partition(".")[0]
+            if lacking not in FOR_TRAINING:
+                raise
+            typer.echo(f"seld-overlap {ctx.invoked_subcommand}: this needs {lacking}, which a robot is set up without: "
+                       "run `make setup` and then `source env.sh`, or `pip install \".[train]\"`", err=True)
             raise typer.Exit(2) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -36,6 +36,8 @@ def make(
         from seld_overlap_ros.simulation.store import MixtureStore
 
         _write(out, from_mixture(MixtureStore.load(Path(scene)), index), storage)
+    elif index:
+        raise ValueError(f"--index says which of stored mixtures, and {scene} is no folder of them: leave it out")
     else:
         _write(out, from_scene(find_scene(scene)), storage)
 
@@ -103,6 +105,7 @@ def evaluate(
     from seld_overlap_ros.evaluation.replay_scores import read_limits, score, shortfalls
     from seld_overlap_ros.evaluation.replay_tables import tables
     from seld_overlap_ros.evaluation.scores import plain
+    from seld_overlap_ros.graphs import find_graph, replay_processes
     from seld_overlap_ros.models.engine import DEFAULT_MODEL, choose
 
     if live and run:
@@ -111,6 +114,10 @@ def evaluate(
         raise ValueError("--graph and --rate say how --live plays the bags: add --live, or leave them out with --run")
     if out.suffix == ".html":
         raise ValueError(f"the page goes beside the JSON file and would take the place of {out}: name it .json")
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: name a file in it, such as {out / 'evaluation.json'}")
+    stage = Stage(graph or "full", 1.0 if rate is None else rate, engine)
+    replay_processes(find_graph(stage.graph), {}, "")  # refuses a graph to which no bag can be played
     limits, names = read_limits(fail_under or []), _titles(systems or [DEFAULT_MODEL])
     given = {"hop_s": hop, "direction_threshold": direction_threshold, "class_threshold": class_threshold}
     settings = Settings(**{name: value for name, value in given.items() if value is not None}, channel_map=channel_map,
@@ -120,16 +127,16 @@ def evaluate(
     threads = 1 if choose(engine) == "torch" else min(os.cpu_count() or 1, len(loaded))
     n_channels = next(iter(loaded.values())).config.array.n_microphones
     opened, refused = _each(lambda path: read_bag(path, n_channels), bags)
+    recorded = _recorded(run, len(opened), names) if run else None
+    out.parent.mkdir(parents=True, exist_ok=True)  # what cannot be is said before minutes of listening
     with _progress(sum(bag.n_chunks for bag in opened) * len(loaded)) as tick:
         heard = hear_all(opened, loaded, settings, tick, threads)
-    stage = Stage(graph or "full", 1.0 if rate is None else rate, engine)
-    ran = _live(opened, names, stage, settings, heard, run) if live or run else {}
+    ran = _live(opened, names, stage, settings, heard, recorded) if live or run else {}
     engines = {title: getattr(system, "ssc", system) for title, system in loaded.items()}
     result = score(opened, heard, settings, engines)
     result["engines"] = {title: one.title for title, one in engines.items()}
     result["problems"] = refused + result["problems"]
     result["live"] = plain({title: [one and asdict(one) for one in of_system] for title, of_system in ran.items()})
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     page = out.with_suffix(".html")
     page.write_text(render(result, waves(opened, heard)), encoding="utf-8")
@@ -160,25 +167,37 @@ def _load(name: str, engine: str, classes: str) -> object:
     return Classical(loaded) if model else loaded
 
 
-def _live(bags: Sequence[object], names: dict[str, str], stage: object, settings: object, heard: dict[str, list],
-          run: Path | None) -> dict[str, list]:
-    """Title -> how the nodes did on each bag; what they heard is put into `heard`. The classical system has no nodes.
-
-    Raises ValueError where `run` could be of several, or is of another.
-    """
+def _recorded(run: Path, n_bags: int, names: Iterable[str]) -> object:
+    """What was recorded of a bag that was played. Raises ValueError where it could be of several, or is of another."""
     from seld_overlap_ros.bags.runs import read_run
     from seld_overlap_ros.evaluation.classical import model_of
     from seld_overlap_ros.evaluation.events import printable
+    from seld_overlap_ros.models.checkpoint import SUFFIX
+
+    models = [name for name in names if not model_of(name)]
+    if (n_bags, len(models)) != (1, 1):
+        raise ValueError(f"--run is of one bag and one system, and {n_bags} and {len(models)} are named")
+    recorded = read_run(run)
+    of_run, named = (Path(name).name.removesuffix(SUFFIX) for name in (recorded.model, *models))
+    if of_run and of_run != named:
+        raise ValueError(f"{run} is of the model {printable(recorded.model)} and not of {models[0]}: name it with "
+                         "--system")
+    return recorded
+
+
+def _live(bags: Sequence[object], names: dict[str, str], stage: object, settings: object, heard: dict[str, list],
+          recorded: object | None) -> dict[str, list]:
+    """Title -> how the nodes did on each bag; what they heard is put into `heard`. The classical system has no nodes.
+
+    `recorded`: what they did of one bag, which then is not played.
+    """
+    from seld_overlap_ros.evaluation.classical import model_of
     from seld_overlap_ros.evaluation.live import hear_live, judge
 
-    models = {name: title for name, title in names.items() if not model_of(name)}
-    if run and (len(bags), len(models)) != (1, 1):
-        raise ValueError(f"--run is of one bag and one system, and {len(bags)} and {len(models)} are named")
-    recorded, told = read_run(run) if run else None, {}
-    for name, title in models.items():
-        if recorded and recorded.model and _short(recorded.model) != _short(name):
-            raise ValueError(f"{run} is of the model {printable(recorded.model)} and not of {name}: name it with "
-                             "--system")
+    told = {}
+    for name, title in names.items():
+        if model_of(name):
+            continue
         pairs = []
         for bag, offline in zip(bags, heard[title], strict=True):
             if not recorded:
@@ -205,7 +224,7 @@ def _each(read: Callable[[Path], object], paths: list[Path]) -> tuple[list, list
     for path in paths:
         try:
             read_ones.append(read(path))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             sentences.append(str(error))
     if not read_ones:
         raise ValueError(" ".join(sentences))

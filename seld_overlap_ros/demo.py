@@ -37,7 +37,7 @@ NEEDED = ("rclpy", "seld_overlap", "audio_common_msgs")  # to be imported by the
 MADE = ("events.json", "truth.json", "index.html", "separated", "log")  # in the folder, by an earlier demo too
 
 
-class DemoError(RuntimeError):
+class DemoError(ValueError):
     """The demo cannot go on; the sentence says why."""
 
 

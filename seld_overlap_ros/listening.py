@@ -14,12 +14,9 @@ import numpy as np
 from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.evaluation.figures import plain
 from seld_overlap_ros.evaluation.media import data_uri, flac, level_db, spectrogram_png
+from seld_overlap_ros.evaluation.page import COLOURS, MIXTURE_COLOUR, PEAK
 from seld_overlap_ros.simulation.mixture import Event, Scene
 from seld_overlap_ros.simulation.store import MixtureStore
-
-COLOURS = ("#2f7ed8", "#e8590c", "#2b8a3e")  # of the first, second and third source
-MIXTURE_COLOUR = "#7c8796"
-PEAK = 0.9  # of full scale, for the loudest sample of a mixture's players
 
 
 def write_listening_page(store: MixtureStore, indices: Iterable[int], page: Path) -> None:

@@ -14,14 +14,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is import
 
 NEEDS = {
     "torch": ["models", "nodes", "speed", "training", "evaluation/test_outcomes.py", "evaluation/test_table1.py",
-              "data/test_own_classes.py", "test_hearing.py"],
+              "evaluation/test_variants.py", "data/test_own_classes.py", "test_hearing.py", "test_listening.py"],
     "lightning": ["training", "data/test_own_classes.py"],
     "pyroomacoustics": ["simulation", "speed", "test_hearing.py", "training", "data/test_own_classes.py",
                         "evaluation/test_classical.py"],
-    "torchmetrics": ["training", *(f"evaluation/test_{name}.py" for name in ("outcomes", "scores", "table1"))],
+    "torchmetrics": ["training", "test_listening.py",
+                     *(f"evaluation/test_{name}.py" for name in ("outcomes", "scores", "table1", "variants"))],
     "rosbags": ["bags", "test_cli_bag.py", "nodes/test_bag_player.py", "nodes/test_evaluate_live.py",
                 *(f"evaluation/test_{name}.py" for name in ("live", "replay", "replay_scores", "replay_page"))],
-    "matplotlib": ["speed", "test_data_card.py", "evaluation/test_table1.py"],
+    "matplotlib": ["speed", "test_data_card.py", "evaluation/test_model_card.py", "evaluation/test_table1.py"],
 }
 missing = [module for module in NEEDS if find_spec(module) is None]
 collect_ignore = sorted({path for module in missing for path in NEEDS[module]})

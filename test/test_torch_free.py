@@ -58,3 +58,22 @@ def test_from_a_wav_file_to_events_without_torch(wav, without_torch):
     assert len(labels) >= 2
     assert not (wav.parent / "intel").exists()  # OpenVINO's telemetry would keep its number of this machine there
     assert "there is no torch here" in hear("torch", wav).stderr  # or the check would show nothing
+
+
+@pytest.mark.parametrize("words", [("score",), ("train",), ("bag", "make", ".", "bag")])
+def test_a_command_that_needs_what_training_needs_says_so_in_a_sentence(tmp_path, words):
+    code = "import sys; sys.modules['torch'] = None; from seld_overlap_ros.cli import app; app()"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert f"seld-overlap {words[0]}: this needs torch, which a robot is set up without: run" in done.stderr
+
+
+def test_without_what_training_needs_every_test_that_is_left_can_be_imported():
+    """As in a ROS workspace, where README.md installs none of it."""
+    collect = "import sys; sys.modules.update(dict.fromkeys(sys.argv[1].split(','))); import pytest; " \
+              "sys.exit(pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider', *sys.argv[2:]]))"
+    without = "torch,lightning,torchmetrics,tensorboard,pyroomacoustics,matplotlib,PIL,rclpy"
+    done = subprocess.run([sys.executable, "-c", collect, without, str(PACKAGE.parent / "test")], capture_output=True,
+                          text=True, cwd=PACKAGE.parent)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "test_cli_bag.py" in done.stdout and "test_variants.py::" not in done.stdout

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -83,7 +84,12 @@ def _write(writer: Writer, scene: BagScene) -> None:
     stems = (_stem(event, scene.stems[event.id], make) for event in scene.events if event.id in scene.stems)
     said = heapq.merge(_sound(scene, make), _truth(scene.events, make), *stems, key=lambda timed: timed.time_ns)
     for time_ns, topic, message in said:
-        writer.write(connections[topic], time_ns, store.serialize_cdr(message, TOPICS[topic][0]))
+        try:
+            raw = store.serialize_cdr(message, TOPICS[topic][0])
+        except (struct.error, OverflowError) as error:
+            raise ValueError(f"{scene.title}: a number is too large for a message on {topic} ({error}): look at its "
+                             "times, which are in seconds, and at its number of channels") from error
+        writer.write(connections[topic], time_ns, raw)
 
 
 class _Messages:

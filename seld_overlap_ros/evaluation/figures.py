@@ -38,14 +38,17 @@ class Scene:
 
     @property
     def sectors(self) -> list[float]:
-        """Centre of each sector [rad], counter-clockwise, the one that holds the back last."""
-        n = round(2 * math.pi / self.resolution)
-        return [self.bottom + (k + 0.5) * self.resolution for k in range(n)]
+        """Centre of each sector [rad], counter-clockwise; the one that holds the back, if one does, is the last."""
+        return [self.bottom + (k + 0.5) * self.resolution for k in range(self._n_sectors)]
 
     @property
     def bottom(self) -> float:
-        """Where the azimuth axis begins [rad]: half a sector on from the back, so that no sector is cut in two."""
-        return -math.pi + self.resolution / 2
+        """Where the azimuth axis begins [rad]: at the border next to the back, so that no sector is cut in two."""
+        return -((self._n_sectors - 1) // 2 + 0.5) * self.resolution
+
+    @property
+    def _n_sectors(self) -> int:
+        return round(2 * math.pi / self.resolution)
 
 
 def plain(label: str | None) -> str:

@@ -44,7 +44,8 @@ class Live:
 
     def in_words(self) -> str:
         """One sentence."""
-        late = f"{self.latency_median_s:.2f} s late in the middle and {self.latency_p95_s:.2f} s at 95 %"
+        late = "how late is not known" if np.isnan(self.latency_median_s) else (
+            f"{self.latency_median_s:.2f} s late in the middle and {self.latency_p95_s:.2f} s at 95 %")
         busy = f"; real-time factor {max(self.factors.values()):.2f}" if self.factors else ""
         same = f"not as offline: {'; '.join(self.differences)}" if self.differences else "events as offline"
         return f"{self.n_heard} of {self.n_expected} windows, {late}{busy}; {same}"

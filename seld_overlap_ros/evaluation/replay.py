@@ -17,7 +17,7 @@ import numpy as np
 
 from seld_overlap_ros.bags.reading import Bag
 from seld_overlap_ros.evaluation.classical import Classical
-from seld_overlap_ros.evaluation.events import Event
+from seld_overlap_ros.evaluation.events import Event, printable
 from seld_overlap_ros.evaluation.matching import HALF_SECTOR
 from seld_overlap_ros.evaluation.recording import Recording, Track
 from seld_overlap_ros.graphs import FULL_NODE
@@ -31,6 +31,7 @@ from seld_overlap_ros.streaming.streams import Streams
 from seld_overlap_ros.streaming.tracks import TrackedSound, Tracks
 
 DEFAULTS = {parameter.name: parameter.default for parameter in FULL_NODE.parameters}
+SHOWN = 10  # classes that a sentence names
 BLOCK = 8  # windows that each system hears before it waits for the others: few waits, little memory
 
 
@@ -154,8 +155,18 @@ class _Ear:
         """What it amounts to."""
         ordered = sorted(self._events.values(), key=lambda event: (event.onset_s, event.id))
         reported = {known: tuple(ends) for known, ends in self._reported.items()}
-        return Heard(tuple(ordered), reported, len(self._looks), self.notes, self._wall_s, self._separated.tracks,
-                     self.mixture, tuple(self._looks), half_sector=self.config.azimuth_resolution / 2)
+        return Heard(tuple(ordered), reported, len(self._looks), (*self.notes, *self._strangers()), self._wall_s,
+                     self._separated.tracks, self.mixture, tuple(self._looks),
+                     half_sector=self.config.azimuth_resolution / 2)
+
+    def _strangers(self) -> list[str]:
+        """A sentence about the true classes that the model cannot name, if there are any."""
+        true = {event.label for event in self._bag.events or () if event.label is not None}
+        unknown = [printable(label) for label in sorted(true - set(self.config.labels))]
+        if not unknown:
+            return []
+        shown = ", ".join(unknown[:SHOWN]) + (f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else "")
+        return [f"true classes that the model does not know, and so cannot name: {shown}"]
 
     def _hear(self, window: Window) -> None:
         bag, front_end = self._bag, self.config.front_end

@@ -24,7 +24,6 @@ from seld_overlap_ros.evaluation.replay import Heard
 from seld_overlap_ros.evaluation.replay_scores import in_order
 from seld_overlap_ros.evaluation.replay_tables import COLUMNS, COMPARED, compared, gain, in_form, is_known, is_sure
 
-RESOLUTION = math.pi / 4  # of the rows of a timeline [rad]
 BEFORE_S, AFTER_S = 0.3, 0.7  # of what is around a sound goes with it
 MAX_SOUNDS = 24  # that can be listened to
 MAX_LETTERS = 10_000_000  # of their pictures and players: mail and chat take such a page
@@ -150,7 +149,8 @@ def _scene(result: dict, number: int, title: str) -> str:
              for name, one in result["systems"].items()}
     palette = colours(truth, *heard.values())
     length_s = bag["duration_s"] or 1.0  # of audio of which none can be heard: an empty second
-    scenes = {name: Scene(truth, events, length_s, RESOLUTION, palette) for name, events in heard.items()}
+    sectors = {name: math.radians(one["heard"][number]["sector_deg"]) for name, one in result["systems"].items()}
+    scenes = {name: Scene(truth, events, length_s, sectors[name], palette) for name, events in heard.items()}
     plots = "".join(
         f'<h3>{escape(name)}</h3><div class="plot">{timeline_axis(scene)}<div class="scroll" tabindex="0" '
         f'role="region" aria-label="Timeline of {escape(name)}">{timeline(scene)}</div></div>'

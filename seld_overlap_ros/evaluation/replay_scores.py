@@ -120,7 +120,7 @@ def _heard(heard: Heard, scored: Scored | None) -> dict:
     events = [event.to_json() | {"first_reported_s": min(heard.reported_s.get(event.id, ()), default=None)}
               for event in heard.events]
     return {"n_windows": heard.n_windows, "notes": list(heard.notes), "events": events,
-            "sounds": _sounds(scored) if scored else []}
+            "sector_deg": math.degrees(2 * heard.half_sector), "sounds": _sounds(scored) if scored else []}
 
 
 def _sounds(scored: Scored) -> list[dict]:

@@ -16,7 +16,7 @@ from seld_overlap_ros.bags.storage import BagError
 from seld_overlap_ros.bags.writing import START_NS, write_bag
 from seld_overlap_ros.evaluation import live as live_module
 from seld_overlap_ros.evaluation.events import Event
-from seld_overlap_ros.evaluation.live import Stage, differences, heard_live, judge, play
+from seld_overlap_ros.evaluation.live import Stage, differences, hear_live, heard_live, judge, play
 from seld_overlap_ros.evaluation.replay import Heard, Look, Settings
 from seld_overlap_ros.messages import SECOND
 from seld_overlap_ros.streaming.pcm import AudioFormat
@@ -116,6 +116,7 @@ def test_a_run_of_one_message_has_no_speed(bag, recorded):
 def test_a_run_in_which_nothing_was_said_is_no_crash(bag, recorded):
     heard, live = judge(bag, recorded(), offline(DOG))
     assert heard.n_windows == 0 and np.isnan(heard.wall_s) and np.isnan(live.latency_p95_s)
+    assert live.in_words().startswith("0 of 3 windows, how late is not known; not as offline: ")
     assert live.differences[1].startswith("only offline: dog 0.750 at 0° from 1.000 s")
 
 
@@ -185,6 +186,13 @@ def test_a_player_that_crashes_does_not_play_again_into_the_same_run(played):
     with pytest.raises(ValueError, match="bag could not be played to .*bag_player ended with exit code 2"):
         played(said.append, bag_player="print('playing', flush=True); raise SystemExit(2)")
     assert said.count("[bag_player] playing") == 1
+
+
+def test_where_no_ros_domain_is_free_the_bag_is_not_heard_and_the_reason_is_noted(bag, monkeypatch):
+    monkeypatch.setattr(live_module, "NEEDED", ())
+    monkeypatch.setattr("seld_overlap_ros.demo.DOMAINS", ())
+    heard, live = hear_live(bag, "overlap", Stage("full", 1.0, "auto"), Settings(), offline(DOG))
+    assert live is None and not heard.n_windows and "every ROS domain from 1 to 101 is in use" in heard.notes[0]
 
 
 def test_what_is_no_run_is_refused(bag, tmp_path):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -66,6 +67,16 @@ def test_the_pictures_are_well_formed(html):
     assert len(pictures) == 2 * 2 + 2 + 2  # axis and timeline, confusion, delays of each
     for picture in pictures:
         ET.fromstring(picture)
+
+
+def test_a_timeline_has_the_sectors_of_its_system():
+    eight = heard(*TRUTH, mixture=MIXTURE)
+    html, _ = page(**{f"of {n}": [replace(eight, half_sector=math.pi / n)] for n in (8, 4, 5)})
+    axes = re.findall(r'<svg class="axis".*?</svg>', html, re.DOTALL)
+    eight, four, five = (re.findall(r"<text[^>]*>([^<]*)<", axis) for axis in axes)
+    assert eight == ["−135°", "right −90°", "−45°", "front 0°", "45°", "left 90°", "135°", "back 180°"]
+    assert four == ["right −90°", "front 0°", "left 90°", "back 180°"]
+    assert five == ["−144°", "−72°", "front 0°", "72°", "144°"]
 
 
 def test_what_comes_from_files_is_escaped():
