@@ -157,6 +157,14 @@ def test_a_table_that_is_cut_off_is_refused(tmp_path):
         import_corpus("esc50", tmp_path, tmp_path / "sounds")
 
 
+@pytest.mark.parametrize("content", [b"filename\n" + bytes(200000), b"\xff\xfef"], ids=["zeros", "another encoding"])
+def test_a_table_that_is_none_is_refused(tmp_path, content):
+    table(tmp_path / "meta" / "esc50.csv", "")
+    (tmp_path / "meta" / "esc50.csv").write_bytes(content)
+    with pytest.raises(CorpusError, match=r"esc50.csv is no CSV \(.*take the data set's own file"):
+        import_corpus("esc50", tmp_path, tmp_path / "sounds")
+
+
 def test_collections_lie_side_by_side(own, tmp_path, write_sound, tone):
     import_corpus("folder", own, tmp_path / "sounds")
     write_sound(tmp_path / "other" / "cat" / "a.wav", tone(500))
