@@ -78,7 +78,7 @@ def read_labels(path: Path) -> list[Label]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = list(csv.reader(file))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name} is no CSV ({error})") from error
+        raise ValueError(f"{path.name} is no CSV of labels: {error}") from error
     labels = []
     for number, line in enumerate(lines, start=1):
         if not line or (number == 1 and not any(map(_is_whole, line[:2]))):
