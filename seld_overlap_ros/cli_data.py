@@ -110,13 +110,13 @@ def rooms(folder: DataFolder = Path("data"), array: ArrayName = "circle_8", trai
     for split, n_rooms in (("train", train), ("val", val), ("test", test), ("anechoic", 1)):
         anechoic = split == "anechoic"
         bank = make_bank(split, n_rooms, microphones, azimuths, rate, anechoic=anechoic, track=bar(f"rooms of {split}"))
-        bank.save(folder / "rooms" / split)
         # validation shares the recordings, not the tracks: too few are free to be used in three ways
         heard = recordings["test" if split in ("test", "anechoic") else "train"]
         n_tracks = min(n_rooms, 32)  # 8 MB each
         noise = make_noise(split, n_tracks, [noise.samples for noise in heard], microphones, rate,
                            bar(f"noise of {split}"))
-        noise.save(folder / "rooms" / split)
+        for made in (noise, bank):  # together: a run that is cut off leaves both of one array
+            made.save(folder / "rooms" / split)
 
 
 @data_app.command()
@@ -125,7 +125,7 @@ def mix(folder: DataFolder = Path("data"), name: str = "mixtures", train: Count 
             help="Only the classes that this recipe names; all that there are without it.")] = None) -> None:
     """Store labelled mixtures for each split."""
     from seld_overlap_ros.simulation.fresh import load_fresh
-    from seld_overlap_ros.simulation.store import make_store
+    from seld_overlap_ros.simulation.store import check_space, make_store
     from seld_overlap_ros.training.recipe import load_recipe
 
     labels = load_recipe(shipped("training/recipes", recipe)).labels if recipe else ()
@@ -133,6 +133,10 @@ def mix(folder: DataFolder = Path("data"), name: str = "mixtures", train: Count 
     for split, n_mixtures in (("train", train), ("val", val), ("test", test)):
         drawn[split] = load_fresh(folder, split, n_mixtures, labels)
         labels = labels or sorted(drawn[split].clips)
+    if len({(fresh.bank.array, fresh.bank.azimuths) for fresh in drawn.values()}) > 1:
+        raise ValueError(f"the rooms in {folder / 'rooms'} are of several arrays: run `seld-overlap data rooms` again, "
+                         "to its end")
+    check_space(folder / name, drawn)
     for split, fresh in drawn.items():
         make_store(folder / name / split, fresh, workers, bar(f"{name}/{split}"))
 

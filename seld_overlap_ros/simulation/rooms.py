@@ -65,6 +65,7 @@ class RoomBank:
     def save(self, folder: Path) -> None:
         """Write `rirs.npy` and `rooms.json` to a folder."""
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "rooms.json").unlink(missing_ok=True)  # it is written last and says that the bank is whole
         np.save(folder / "rirs.npy", self.rirs)
         index = {"sample_rate": self.sample_rate, "array": asdict(self.array), "azimuths": self.azimuths,
                  "rooms": [asdict(r) for r in self.rooms]}
