@@ -30,6 +30,7 @@ def test_others_are_circles_of_their_radius(name, n, radius):
     "text",
     ["- a", "positions: [[0, 0, 0], [1, 0, 0]]", "positions: [[a]]\ndirections: 8", "positions: [", "directions: 8",
      "positions: [[0, 0, 0], [1, 0, 0]]\ndirections: 3", "positions: [[0, 0, 0], [1, 0, 0]]\ndirections: .inf",
+     "positions: [[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]]\ndirections: 8.7",
      f"positions: [[1{400 * '0'}, 0, 0]]\ndirections: 8", "positions: " + 3000 * "["],
     ids=lambda text: text[:60],
 )
