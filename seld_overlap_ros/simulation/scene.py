@@ -84,7 +84,7 @@ def play_script(
 ) -> tuple[np.ndarray, np.ndarray, dict]:
     """The scene (M, n), its stems (K, n) at microphone 0, float32, and its truth as plain values.
 
-    Raises ValueError if a recording is not there.
+    Raises ValueError if a recording is not there, or a sound would lie outside of the room.
     """
     rng = scene_rng("scene", script.name)
     n_samples = round(script.duration_s * sample_rate)
@@ -126,11 +126,17 @@ def write_scene(scene: np.ndarray, stems: np.ndarray, truth: dict, path: Path) -
 
 
 def _room(script: Script) -> Room:
-    """A room as in training, but of its own, with the places that the script asks for."""
+    """A room as in training, but of its own, with the places that the script asks for. Raises ValueError."""
     drawn = draw_room(scene_rng("rooms", "script", script.name), script.name, uniform_azimuths(), 1, 0)
     places = tuple(
         Place(row, -1, math.radians(cue.azimuth_deg), cue.distance) for row, cue in enumerate(script.cues)
     )
+    for cue, place in zip(script.cues, places, strict=True):
+        at = np.array(drawn.centre) + place.offset
+        if (at <= 0).any() or (at >= drawn.size).any():
+            size = " x ".join(f"{side:.1f}" for side in drawn.size[:2])
+            raise ValueError(f"{cue.source} would lie outside of the room that is drawn for {script.name}, of {size} "
+                             f"m: set a distance of less than {cue.distance:g} m")
     return Room(drawn.name, drawn.size, drawn.t60, drawn.centre, places)
 
 

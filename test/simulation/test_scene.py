@@ -33,6 +33,13 @@ def test_the_microphone_towards_each_cue_of_a_script_hears_it_first(tmp_path, le
     assert [leading(samples) for samples in heard] == [2, 7, 3]
 
 
+def test_a_sound_beyond_the_walls_is_named(tmp_path):
+    far = CUE | {"source": "b", "distance": 9.0}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(SCRIPT | {"cues": [CUE, far]}))
+    with pytest.raises(ValueError, match="^b would lie outside of the room that is drawn for mine, .* less than 9 m"):
+        play_script(load_script(tmp_path / "mine.yaml"), [], [], MicrophoneArray.circular(), 16000)
+
+
 def test_a_script_that_is_nested_too_deep_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "mine.yaml").write_text("cues: " + 3000 * "[")
     with pytest.raises(ValueError, match="is no script of a scene"):
