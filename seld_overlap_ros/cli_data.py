@@ -110,13 +110,13 @@ def rooms(folder: DataFolder = Path("data"), array: ArrayName = "circle_8", trai
     for split, n_rooms in (("train", train), ("val", val), ("test", test), ("anechoic", 1)):
         anechoic = split == "anechoic"
         bank = make_bank(split, n_rooms, microphones, azimuths, rate, anechoic=anechoic, track=bar(f"rooms of {split}"))
-        bank.save(folder / "rooms" / split)
         # validation shares the recordings, not the tracks: too few are free to be used in three ways
         heard = recordings["test" if split in ("test", "anechoic") else "train"]
         n_tracks = min(n_rooms, 32)  # 8 MB each
         noise = make_noise(split, n_tracks, [noise.samples for noise in heard], microphones, rate,
                            bar(f"noise of {split}"))
-        noise.save(folder / "rooms" / split)
+        for made in (noise, bank):  # together: a run that is cut off leaves both of one array
+            made.save(folder / "rooms" / split)
 
 
 @data_app.command()
@@ -125,7 +125,7 @@ def mix(folder: DataFolder = Path("data"), name: str = "mixtures", train: Count 
             help="Only the classes that this recipe names; all that there are without it.")] = None) -> None:
     """Store labelled mixtures for each split."""
     from seld_overlap_ros.simulation.fresh import load_fresh
-    from seld_overlap_ros.simulation.store import make_store
+    from seld_overlap_ros.simulation.store import check_space, make_store
     from seld_overlap_ros.training.recipe import load_recipe
 
     labels = load_recipe(shipped("training/recipes", recipe)).labels if recipe else ()
@@ -133,28 +133,33 @@ def mix(folder: DataFolder = Path("data"), name: str = "mixtures", train: Count 
     for split, n_mixtures in (("train", train), ("val", val), ("test", test)):
         drawn[split] = load_fresh(folder, split, n_mixtures, labels)
         labels = labels or sorted(drawn[split].clips)
+    if len({(fresh.bank.array, fresh.bank.azimuths) for fresh in drawn.values()}) > 1:
+        raise ValueError(f"the rooms in {folder / 'rooms'} are of several arrays: run `seld-overlap data rooms` again, "
+                         "to its end")
+    check_space(folder / name, drawn)
     for split, fresh in drawn.items():
         make_store(folder / name / split, fresh, workers, bar(f"{name}/{split}"))
 
 
 @data_app.command()
-def card(folder: DataFolder = Path("data"), mixtures: Path = Path("data/mixtures"),
-         page: Path = Path("docs/data.md")) -> None:
+def card(folder: DataFolder = Path("data"), mixtures: Annotated[Optional[Path], typer.Option(
+             help="Stored mixtures; FOLDER/mixtures without it.")] = None, page: Path = Path("docs/data.md")) -> None:
     """Write the data card: classes, licences, and what the stored mixtures are like, with pictures."""
     from seld_overlap_ros.data_card import write_card
 
-    write_card(folder, mixtures, page)
+    write_card(folder, mixtures or folder / "mixtures", page)
 
 
 @data_app.command()
 def classify(folder: DataFolder = Path("data"), by_group: Annotated[bool, typer.Option(
                  help="Split by group: recording sessions never heard before.")] = False,
-             epochs: Count = 36, out: Path = Path("data/runs/clips")) -> None:
+             epochs: Count = 36, out: Annotated[Optional[Path], typer.Option(
+                 help="Folder of the run; FOLDER/runs/clips, where the data card looks, without it.")] = None) -> None:
     """Train SSC on the clean clips and name those of the test split: what the labels are worth."""
     from seld_overlap_ros.data.sounds import load_clips
     from seld_overlap_ros.training.clean_clips import check_clips
 
-    out = out / ("by_group" if by_group else "by_source")
+    out = (out or folder / "runs" / "clips") / ("by_group" if by_group else "by_source")
     clips = {split: load_clips(folder / "sounds", split, by_group) for split in ("train", "val", "test")}
     outcome = check_clips(clips, epochs, out)
     found = {"accuracy": outcome.accuracy, "epochs": epochs, "minutes": outcome.minutes, "recall": outcome.recall,
@@ -166,12 +171,15 @@ def classify(folder: DataFolder = Path("data"), by_group: Annotated[bool, typer.
 @data_app.command()
 def feed(folder: DataFolder = Path("data"), name: str = "mixtures", width: float = 0.25) -> None:
     """Measure what a training step costs, and what it costs to feed it from stored and from fresh mixtures."""
+    from dataclasses import replace
+
     from seld_overlap_ros.simulation.fresh import load_fresh
     from seld_overlap_ros.simulation.store import MixtureStore
     from seld_overlap_ros.training.feeding import feeding_cost
 
     store = MixtureStore.load(folder / name / "train")
-    cost = feeding_cost(store, load_fresh(folder, "train", len(store), store.labels), width)
+    fresh = replace(load_fresh(folder, "train", len(store), store.labels), varied=True)  # as in training
+    cost = feeding_cost(store, fresh, width)
     typer.echo(f"a step: {cost.step:.1f} ms a sample; feeding it: from the store {cost.stored:.1f} ms "
                f"({cost.stored_share:.0%}), drawn fresh {cost.fresh:.1f} ms ({cost.fresh_share:.0%})")
 

@@ -28,9 +28,9 @@ COMMAND = "seld-overlap data card"
 CLIPS_SHOWN = 3  # of each class, the longest of its training clips
 SHOWN_S, SHOWN_FRAMES, SHOWN_BINS = 2.0, 48, 48
 RANGE_DB = 70.0
-# first word of a licence -> what may be done with what is made from the recording
+# what may be done with what is made from a recording -> what its licence is called, in part
 ALLOWS = {
-    "free of conditions": ("cc0", "creative commons zero", "public"),
+    "free of conditions": ("cc0", "creative commons zero", "public-domain", "public domain"),
     "with the notice or the author's name": ("mit", "isc", "bsd", "cc-by-3.0", "cc-by-4.0", "attribution", "wtfpl"),
     "under the same licence": ("cc-by-sa", "share", "gpl", "gfdl", "per kit", "artistic"),
 }
@@ -39,7 +39,7 @@ ALLOWS = {
 def write_card(folder: Path, mixtures: Path, page: Path) -> None:
     """Write the card of a data folder and of its stored mixtures to `page`, the pictures beside it in `data/`.
 
-    Raises SoundsError or FileNotFoundError that says what to make first.
+    Raises SoundsError or FileNotFoundError that says what to make first, and ValueError for mixtures of other rooms.
     """
     clips = {split: load_clips(folder / "sounds", split) for split in SPLITS}
     store = MixtureStore.load(mixtures / "train")
@@ -95,9 +95,12 @@ def overlap_share(events: Sequence[dict]) -> float:
 
 
 def histograms(store: MixtureStore, bank: RoomBank, path: Path) -> None:
-    """SNR, overlap, T60 and azimuth of stored mixtures."""
+    """SNR, overlap, T60 and azimuth of stored mixtures. Raises ValueError if they are of other rooms."""
     t60 = {room.name: room.t60 for room in bank.rooms}
     truths = store.truth
+    if lost := sorted({truth["room"] for truth in truths} - set(t60)):
+        raise ValueError(f"the mixtures are of other rooms than there are by now ({lost[0]}): run `seld-overlap data "
+                         "mix` again")
     several = [overlap_share(truth["events"]) for truth in truths if len(truth["events"]) > 1]
     azimuths = [math.degrees(event["azimuth"]) for truth in truths for event in truth["events"]]
     shown = (

@@ -1,10 +1,16 @@
 """The data card: what it counts, on cases worked out by hand."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from seld_overlap_ros import data_card
+from seld_overlap_ros.cli import app
 from seld_overlap_ros.data.sounds import Clip
-from seld_overlap_ros.data_card import SHOWN_BINS, allows, overlap_share, split_table, thumbnail
+from seld_overlap_ros.data_card import SHOWN_BINS, allows, histograms, overlap_share, split_table, thumbnail
 
 
 def event(onset_s, duration_s):
@@ -37,6 +43,8 @@ def test_overlap_is_the_share_of_sounding_time_in_which_several_sound(events, sh
         ("GPL-2+", "under the same licence"),
         ("Creative Commons Attribution 3.0 Unported", "with the notice or the author's name"),
         ("Creative Commons Attribution-ShareAlike 3.0", "under the same licence"),
+        ("public-domain", "free of conditions"),
+        ("GNU General Public License", "see the package"),
         ("homemade", "see the package"),
     ],
 )
@@ -52,6 +60,20 @@ def test_of_a_split_clips_and_series_are_counted_and_a_series_may_be_in_two():
              "test": [clip("test", "kennel", "d")]}
     assert split_table(clips) == ["| split | clips | hours | series |", "|---|---|---|---|", "| train | 3 | 0.03 | 2 |",
                                   "| test | 1 | 0.01 | 1 |"]
+
+
+def test_mixtures_of_rooms_that_are_gone_are_refused(tmp_path):
+    store, bank = SimpleNamespace(truth=[{"room": "attic", "events": []}]), SimpleNamespace(rooms=())
+    with pytest.raises(ValueError, match=r"other rooms than there are by now \(attic\): run `seld-overlap data mix`"):
+        histograms(store, bank, tmp_path / "mixtures.png")
+
+
+@pytest.mark.parametrize(("asked", "mixtures"), [((), "mixtures"), (("--mixtures", "others"), None)])
+def test_the_card_is_of_the_mixtures_in_its_folder_unless_others_are_named(tmp_path, monkeypatch, asked, mixtures):
+    seen = []
+    monkeypatch.setattr(data_card, "write_card", lambda *paths: seen.append(paths[1]))
+    assert CliRunner().invoke(app, ["data", "card", "--folder", str(tmp_path), *asked]).exit_code == 0
+    assert seen == [tmp_path / mixtures if mixtures else Path("others")]
 
 
 def test_a_low_tone_lights_the_lower_rows_of_its_thumbnail():

@@ -29,9 +29,11 @@ class ImportReport:
     taken: int = 0  # clips or scenes that are there now
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # (class, split)
     noises: int = 0
-    longer: int = 0  # than a window
+    longer: int = 0  # clips than a window
+    longer_noises: int = 0  # than NOISE_PIECE_S
     skipped: list[str] = field(default_factory=list)
-    series: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # of takes -> splits that it is in
+    # series of takes -> pairs of splits that it is in: of the file, and by group
+    series: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
 
     def summary(self) -> str:
         """What came of it and what is missing still, for people."""
@@ -44,28 +46,31 @@ class ImportReport:
             lines.append(f"{self.noises} recordings of background noise.")
         if self.longer:
             lines.append(f"{self.longer} are longer than {WINDOW_S:.1f} s: that much of them is kept.")
+        if self.longer_noises:
+            lines.append(f"{self.longer_noises} of them are longer than {NOISE_PIECE_S:.0f} s: that much is kept.")
         if self.what == "clips":
-            lines += self._missing({label: set(by) for label, by in splits.items()})
-            if parted := sorted(name for name, its in self.series.items() if len(its) > 1):
+            lines += self._missing(list(splits))
+            if parted := sorted(name for name, its in self.series.items() if _was_parted(its)):
                 lines.append(f"Files of one name and another number are in several splits ({', '.join(parted[:3])}"
                              f"{', ...' if len(parted) > 3 else ''}). Should they be pieces of one recording, sort "
                              "them into train/CLASS, val/CLASS and test/CLASS yourself: scores would be too good.")
         return "\n".join(lines)
 
-    def _missing(self, splits: dict[str, set[str]]) -> list[str]:
+    def _missing(self, labels: list[str]) -> list[str]:
+        there = {(row["class"], row["split"]) for row in Index(self.into, "sounds").rows.values()}  # of others too
         lines = [
-            f"Missing: {label} has no clips for {' and '.join(sorted({'train', 'val', 'test'} - has))}; add recordings."
-            for label, has in splits.items()
-            if has != {"train", "val", "test"}
+            f"Missing: {label} has no clips for {' and '.join(lacking)}; add recordings."
+            for label in labels
+            if (lacking := [split for split in ("test", "train", "val") if (label, split) not in there])
         ]
         if {row["split"] for row in Index(self.into, "noise").rows.values()} != {"train", "test"}:
             lines.append(
                 "Missing: background noise to train and to test with. Put three recordings or more into a folder "
                 f"`{NOISE}` beside the classes and import again, or run `seld-overlap data sounds`."
             )
-        if splits:
+        if labels:
             lines.append("To train on these classes alone, copy a recipe, add to it `labels: "
-                         f"[{', '.join(map(json.dumps, splits))}]`, and name its file in `data mix --recipe` and "
+                         f"[{', '.join(map(json.dumps, labels))}]`, and name its file in `data mix --recipe` and "
                          "`train --recipe`.")
         return lines
 
@@ -100,6 +105,12 @@ def import_corpus(
     _forget_others(indexes, {_source(recording, folder) for recording in listing.recordings}, folder)
     _save(indexes)
     return report
+
+
+def _was_parted(splits: set[tuple[str, str]]) -> bool:
+    """Whether a draw parted a series of takes: by group, a draw puts all of one into one split."""
+    by_file, by_group = (set(its) for its in zip(*splits, strict=True))
+    return len(by_file) > 1 and len(by_group) == 1
 
 
 def _save(indexes: dict[str, Index]) -> None:
@@ -149,16 +160,17 @@ def _take(recording: Recording, folder: Path, licence: str, indexes: dict[str, I
         else:
             reason = "there is no such file"
         report.skipped.append(f"{row['source']}: cannot be read ({reason}).")
-    except SilentError:
+    except SilentError as error:
         index.rows.pop(row["source"], None)
-        report.skipped.append(f"{row['source']}: nothing sounds in its first {3 * WINDOW_S:.0f} s.")
+        report.skipped.append(f"{row['source']}: {error}")
     else:
         report.longer += not is_noise and info.duration > WINDOW_S
+        report.longer_noises += is_noise and info.duration > NOISE_PIECE_S
         report.noises += is_noise
         if not is_noise:
             report.taken += 1
             report.counts[recording.label, recording.split] += 1
-            report.series[recording.group].add(recording.split)
+            report.series[recording.group].add((recording.split, recording.split_by_group))
 
 
 def _row(recording: Recording, folder: Path, licence: str, is_noise: bool) -> Row:
@@ -183,5 +195,8 @@ def _cut(path: Path, is_noise: bool) -> np.ndarray:
     samples, _ = soundfile.read(path, frames=round(most_s * rate), dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)
     if not np.isfinite(mono).all():
-        raise SilentError("not a number")
-    return (cut_noise if is_noise else cut_clip)(mono, rate)
+        raise SilentError("holds samples that are no numbers; save it again.")
+    try:
+        return (cut_noise if is_noise else cut_clip)(mono, rate)
+    except SilentError as error:
+        raise SilentError(f"nothing sounds in its first {most_s:.0f} s.") from error

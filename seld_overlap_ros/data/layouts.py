@@ -205,8 +205,11 @@ def _series(path: Path) -> str:
 def _table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
     if not path.is_file():
         raise CorpusError(f"{path} is missing; give the folder that the data set's archives were unpacked into.")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path} is no CSV ({error}); take the data set's own file.") from error
     if lacking := [column for column in columns if not rows or column not in rows[0]]:
         raise CorpusError(f"{path} has no column {', '.join(lacking)}; is it the data set's own file?")
     if cut := [number for number, row in enumerate(rows, 2) if any(row[column] is None for column in columns)]:

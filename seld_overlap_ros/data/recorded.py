@@ -39,7 +39,8 @@ def import_scenes(
 ) -> tuple[list[set[str]], list[str]]:
     """Write each labelled recording as FLAC with its truth beside it, as `simulation.scene` leaves scenes.
 
-    Returns the classes in each scene, and a sentence for each file left out. Raises CorpusError when there is none.
+    Returns the classes in each scene, and a sentence for each file left out. Raises CorpusError when there is none, and
+    when two files have one name.
     """
     found = sorted(folder.rglob("*.csv"))
     tables = {path.stem: path for path in found}
@@ -48,8 +49,13 @@ def import_scenes(
     recordings = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in _SOUND_FILES]
     if not tables or not recordings:
         raise CorpusError(f"{folder} holds no pairs of NAME.wav (or .flac) and NAME.csv; give the data set's folder.")
-    names = class_names(folder)
     labelled = [path for path in recordings if path.stem in tables]
+    by_name = {path.stem: path for path in labelled}
+    if twice := [path for path in labelled if path != by_name[path.stem]]:
+        # STARSS comes as microphones and as Ambisonics, whose channels are no microphones
+        raise CorpusError(f"{folder} holds {twice[0].stem} twice, {twice[0].relative_to(folder)} and "
+                          f"{by_name[twice[0].stem].relative_to(folder)}: leave only one of them there.")
+    names = class_names(folder)
     skipped = [f"{path.name}: has no labels ({path.stem}.csv)." for path in recordings if path.stem not in tables]
     missing = sorted(set(tables) - {path.stem for path in recordings})
     skipped += [f"{name}.csv: has no recording ({name}.wav)." for name in missing]
@@ -67,19 +73,23 @@ def import_scenes(
 
 
 def read_labels(path: Path) -> list[Label]:
-    """Lines of a CSV, with or without a head. Raises ValueError that names the line."""
+    """Lines of a CSV, with or without a head. Raises ValueError that names the line, or the file that is no CSV."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.reader(file))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} is no CSV of labels: {error}") from error
     labels = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, line in enumerate(csv.reader(file), start=1):
-            if not line or (number == 1 and not any(map(_is_whole, line[:2]))):
-                continue
-            try:
-                label = Label(int(line[0]), int(line[1]), int(line[2]), float(line[3]), float(line[4]))
-            except (ValueError, IndexError) as error:
-                raise ValueError(f"line {number} of {path.name} is not frame,class,track,azimuth,elevation") from error
-            if label.frame < 0 or not (math.isfinite(label.azimuth_deg) and math.isfinite(label.elevation_deg)):
-                raise ValueError(f"line {number} of {path.name} holds a number that cannot be")
-            labels.append(label)
+    for number, line in enumerate(lines, start=1):
+        if not line or (number == 1 and not any(map(_is_whole, line[:2]))):
+            continue
+        try:
+            label = Label(int(line[0]), int(line[1]), int(line[2]), float(line[3]), float(line[4]))
+        except (ValueError, IndexError) as error:
+            raise ValueError(f"line {number} of {path.name} is not frame,class,track,azimuth,elevation") from error
+        if label.frame < 0 or not (math.isfinite(label.azimuth_deg) and math.isfinite(label.elevation_deg)):
+            raise ValueError(f"line {number} of {path.name} holds a number that cannot be")
+        labels.append(label)
     return labels
 
 

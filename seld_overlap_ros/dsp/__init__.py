@@ -1,1 +1,1 @@
-"""From samples to what the networks see, and back. NumPy only."""
+"""From samples to what the networks see, and back. NumPy and SciPy only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,10 @@ def load_array(path: Path) -> tuple[MicrophoneArray, tuple[float, ...]]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         positions = tuple(tuple(float(c) for c in position) for position in values["positions"])
-        directions = int(values["directions"])
+        directions = operator.index(values["directions"])
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(
-            f"{path.name}: an array needs `positions`, a list of [x, y, z] [m], and a number `directions` ({error})"
+            f"{path.name}: an array needs `positions`, a list of [x, y, z] [m], and `directions`, whole ({error})"
         ) from error
     except OSError as error:
         raise ValueError(f"no array {path.name}: give a shipped name, or a YAML file of the same form") from error

@@ -58,7 +58,8 @@ def load_fresh(folder: Path, split: str, n_mixtures: int, labels: Sequence[str] 
     """Mixtures of the clips, rooms and noise of a split in a data folder (`sounds`, `rooms/SPLIT`); of all classes
     where none is named.
 
-    Raises FileNotFoundError or SoundsError that says what to make first, and ValueError for a class without clips.
+    Raises FileNotFoundError or SoundsError that says what to make first, and ValueError for a class without clips
+    and for noise of another array.
     """
     clips = defaultdict(list)
     for clip in load_clips(folder / "sounds", split, classes=labels or None):
@@ -68,4 +69,7 @@ def load_fresh(folder: Path, split: str, n_mixtures: int, labels: Sequence[str] 
                          "add recordings of them to the sounds folder, or name other classes")
     rooms = folder / "rooms" / split
     bank, noise = RoomBank.load(rooms), NoiseBank.load(rooms)
+    if noise.tracks.shape[1] != bank.array.n_microphones:
+        raise ValueError(f"the noise in {rooms} is of another array than the rooms: run `seld-overlap data rooms` "
+                         "again, to its end")
     return FreshMixtures(split, n_mixtures, dict(clips), bank, noise, FrontEnd().window_samples)

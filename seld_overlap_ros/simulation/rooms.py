@@ -40,6 +40,11 @@ class Place:
     azimuth: float  # [rad], off the grid
     distance: float  # [m]
 
+    @property
+    def offset(self) -> np.ndarray:
+        """Where it lies from the array's centre on (3,) [m]."""
+        return self.distance * np.array([math.cos(self.azimuth), math.sin(self.azimuth), 0.0])
+
 
 @dataclass(frozen=True)
 class Room:
@@ -65,6 +70,7 @@ class RoomBank:
     def save(self, folder: Path) -> None:
         """Write `rirs.npy` and `rooms.json` to a folder."""
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "rooms.json").unlink(missing_ok=True)  # it is written last and says that the bank is whole
         np.save(folder / "rirs.npy", self.rirs)
         index = {"sample_rate": self.sample_rate, "array": asdict(self.array), "azimuths": self.azimuths,
                  "rooms": [asdict(r) for r in self.rooms]}
@@ -111,8 +117,7 @@ def room_rirs(room: Room, array: MicrophoneArray, sample_rate: int) -> np.ndarra
     centre = np.array(room.centre)
     shoebox.add_microphone_array((centre + np.array(array.positions)).T)
     for place in room.places:
-        offset = place.distance * np.array([math.cos(place.azimuth), math.sin(place.azimuth), 0.0])
-        shoebox.add_source(centre + offset)
+        shoebox.add_source(centre + place.offset)
     shoebox.compute_rir()
     # pyroomacoustics centres its fractional delay filters half their length late
     late = pra.constants.get("frac_delay_length") // 2

@@ -21,6 +21,7 @@ from seld_overlap_ros.simulation.rooms import Place, Room, draw_room, room_rirs,
 
 SHORTEST_S = 0.1  # of a sound, before the scene ends
 NUMBERS = ("duration_s", "snr_db", "azimuth_deg", "distance", "onset_s", "level_db")
+TEXTS = ("title", "noise", "noise_author", "source", "author")
 PEAK = 0.2  # of full scale: a distance to clipping that recordings keep
 
 
@@ -56,12 +57,14 @@ def load_script(path: Path) -> Script:
         cues = tuple(Cue(**cue) for cue in values["cues"])
         script = Script(**{**values, "name": path.stem, "cues": cues})
         outside = [cue.source for cue in cues if not 0 <= cue.onset_s < script.duration_s - SHORTEST_S]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is no script of a scene, such as the shipped scenes/demo.yaml ({error})") from error
     for one in (script, *cues):
         odd = [name for name, value in vars(one).items() if name in NUMBERS and not _is_number(value)]
         if odd:
             raise ValueError(f"{path}: {odd[0]} must be a number, got {getattr(one, odd[0])!r}")
+        if odd := [name for name, value in vars(one).items() if name in TEXTS and not isinstance(value, str)]:
+            raise ValueError(f"{path}: {odd[0]} must be a text, got {getattr(one, odd[0])}: put it into quotes")
     if near := [cue.source for cue in cues if cue.distance <= 0]:
         raise ValueError(f"{path}: {', '.join(near)} must have a distance of more than 0 m")
     if not cues:
@@ -81,11 +84,11 @@ def play_script(
 ) -> tuple[np.ndarray, np.ndarray, dict]:
     """The scene (M, n), its stems (K, n) at microphone 0, float32, and its truth as plain values.
 
-    Raises ValueError if a recording is not there.
+    Raises ValueError if a recording is not there, or a sound would lie outside of the room.
     """
     rng = scene_rng("scene", script.name)
     n_samples = round(script.duration_s * sample_rate)
-    room = _room(script, array)
+    room = _room(script)
     rirs = room_rirs(room, array, sample_rate)  # (K, M, L)
     images, events = [], []
     for number, (cue, rir) in enumerate(zip(script.cues, rirs, strict=True), 1):
@@ -122,12 +125,18 @@ def write_scene(scene: np.ndarray, stems: np.ndarray, truth: dict, path: Path) -
     path.with_suffix(".json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
 
 
-def _room(script: Script, array: MicrophoneArray) -> Room:
-    """A room as in training, but of its own, with the places that the script asks for."""
+def _room(script: Script) -> Room:
+    """A room as in training, but of its own, with the places that the script asks for. Raises ValueError."""
     drawn = draw_room(scene_rng("rooms", "script", script.name), script.name, uniform_azimuths(), 1, 0)
     places = tuple(
         Place(row, -1, math.radians(cue.azimuth_deg), cue.distance) for row, cue in enumerate(script.cues)
     )
+    for cue, place in zip(script.cues, places, strict=True):
+        at = np.array(drawn.centre) + place.offset
+        if (at <= 0).any() or (at >= drawn.size).any():
+            size = " x ".join(f"{side:.1f}" for side in drawn.size[:2])
+            raise ValueError(f"{cue.source} would lie outside of the room that is drawn for {script.name}, of {size} "
+                             f"m: set a distance of less than {cue.distance:g} m")
     return Room(drawn.name, drawn.size, drawn.t60, drawn.centre, places)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -65,6 +66,20 @@ class MixtureStore:
         truth = [json.loads(line) for line in (folder / "truth.jsonl").read_text().splitlines()]
         mixtures, stems = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("mixtures", "stems"))
         return cls(array, tuple(about["azimuths"]), tuple(about["labels"]), mixtures, stems, truth)
+
+
+def check_space(folder: Path, drawn: Mapping[str, FreshMixtures]) -> None:
+    """Raises ValueError where the disk has no room for these stores, by their names in `folder`.
+
+    Said in time, as a mapped file that the disk cannot hold ends the process without a word.
+    """
+    needed = sum(len(fresh) * (fresh.bank.array.n_microphones + MAX_SOURCES) * fresh.n_samples * np.int16().nbytes
+                 for fresh in drawn.values())
+    replaced = sum(file.stat().st_blocks * 512 for name in drawn for file in (folder / name).glob("*.npy"))
+    free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
+    if needed > free + replaced:
+        raise ValueError(f"the mixtures take {needed / 1e9:.3g} GB, and {(free + replaced) / 1e9:.3g} GB are free for "
+                         f"{folder}: make room, or fewer of them (`--train`, `--val`, `--test`)")
 
 
 def make_store(folder: Path, fresh: FreshMixtures, workers: int = 0, track: Callable = iter) -> MixtureStore:

@@ -168,13 +168,19 @@ def digest(clips: Sequence[Clip]) -> str:
 def check_clips(clips: dict[str, Sequence[Clip]], epochs: int, out: Path) -> Outcome:
     """Train SSC on the clips of "train", keep the epoch that is best on "val", and name those of "test".
 
-    Started again, a run that was cut off goes on where it was. Raises ValueError if `out` holds another one.
+    Started again, a run that was cut off goes on where it was. Raises ValueError if `out` holds another one, and for
+    clips that are too few, or of a class that none of "train" is of.
     """
+    labels = tuple(sorted({clip.label for clip in clips["train"]}))
+    if len(clips["train"]) < BATCH or not clips["val"] or not clips["test"]:
+        raise ValueError(f"{BATCH} training clips and one of validation and of test at least are needed, and there are "
+                         f"{', '.join(f'{len(own)} {split}' for split, own in clips.items())}: add recordings")
+    if unheard := sorted({clip.label for own in clips.values() for clip in own} - set(labels)):
+        raise ValueError(f"no train clips of {', '.join(unheard)}: add recordings of them to the sounds folder")
     claim(out, {"epochs": epochs, "clips": {split: digest(own) for split, own in clips.items()}})
     quiet()
     keep_freed_memory()
     lightning.seed_everything(0, verbose=False)
-    labels = tuple(sorted({clip.label for clip in clips["train"]}))
     module, data = _Module(len(labels)), _Data(clips["train"], clips["val"], labels)
     saving = {"dirpath": out, "enable_version_counter": False, "save_on_train_epoch_end": True}
     best = ModelCheckpoint(filename="best", monitor="val/accuracy", mode="max", **saving)

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from seld_overlap_ros.cli import app
@@ -85,17 +86,28 @@ def test_takes_that_fall_into_several_splits_are_said(tmp_path, tone, write_soun
     assert "in several splits (fan/fan)" in said and "train/CLASS, val/CLASS and test/CLASS" in said
 
 
+def test_takes_that_their_owner_sorted_are_not_said_to_be_parted(tmp_path, tone, write_sound):
+    for number, split in enumerate(("train", "val", "test")):
+        write_sound(tmp_path / "mine" / split / "fan" / f"fan_{number}.wav", tone(300 + number, 0.2))
+    assert "several splits" not in import_corpus("folder", tmp_path / "mine", tmp_path / "sounds").summary()
+
+
 def test_bad_files_are_named_and_the_others_taken(own, tmp_path, write_sound):
     (own / "cat" / "text.wav").write_text("no sound")
     write_sound(own / "cat" / "quiet.wav", np.zeros(16000))
     write_sound(own / "cat" / "empty.wav", np.zeros(0))
+    write_sound(own / "noise" / "quiet.wav", np.zeros(16000))
+    soundfile.write(own / "cat" / "odd.wav", np.full(16000, np.nan), 16000, subtype="FLOAT")
     (own / "notes.txt").write_text("about my sounds")
     report = import_corpus("folder", own, tmp_path / "sounds")
     assert report.taken == 30 and sorted(sentence.split(": ")[0] for sentence in report.skipped) == [
-        "mine/cat/empty.wav", "mine/cat/quiet.wav", "mine/cat/text.wav", "notes.txt",
+        "mine/cat/empty.wav", "mine/cat/odd.wav", "mine/cat/quiet.wav", "mine/cat/text.wav", "mine/noise/quiet.wav",
+        "notes.txt",
     ]  # fmt: skip
+    assert "mine/cat/odd.wav: holds samples that are no numbers; save it again." in report.skipped
+    assert "mine/noise/quiet.wav: nothing sounds in its first 30 s." in report.skipped
     assert any("text.wav: cannot be read" in sentence for sentence in report.skipped)
-    assert any("quiet.wav: nothing sounds" in sentence for sentence in report.skipped)
+    assert "mine/cat/quiet.wav: nothing sounds in its first 13 s." in report.skipped
 
 
 def test_any_rate_channels_and_length_are_taken(tmp_path, write_sound, tone):
@@ -104,6 +116,13 @@ def test_any_rate_channels_and_length_are_taken(tmp_path, write_sound, tone):
     report = import_corpus("folder", tmp_path / "mine", tmp_path / "sounds")
     (clip,) = load_clips(tmp_path / "sounds")
     assert len(clip.samples) == round(4.192 * 16000) and "1 are longer than 4.2 s" in report.summary()
+
+
+def test_of_long_background_noise_the_first_half_minute_is_kept_and_that_is_said(own, tmp_path, write_sound):
+    write_sound(own / "noise" / "plant.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 31 * 8000), 8000)
+    summary = import_corpus("folder", own, tmp_path / "sounds").summary()
+    assert "4 recordings of background noise.\n1 of them are longer than 30 s: that much is kept." in summary
+    assert max(len(noise.samples) for noise in load_noise(tmp_path / "sounds")) == 30 * 16000
 
 
 def test_what_is_missing_for_training_is_said(tmp_path, write_sound, tone):
@@ -138,11 +157,27 @@ def test_a_table_that_is_cut_off_is_refused(tmp_path):
         import_corpus("esc50", tmp_path, tmp_path / "sounds")
 
 
+@pytest.mark.parametrize("content", [b"filename\n" + bytes(200000), b"\xff\xfef"], ids=["zeros", "another encoding"])
+def test_a_table_that_is_none_is_refused(tmp_path, content):
+    table(tmp_path / "meta" / "esc50.csv", "")
+    (tmp_path / "meta" / "esc50.csv").write_bytes(content)
+    with pytest.raises(CorpusError, match=r"esc50.csv is no CSV \(.*take the data set's own file"):
+        import_corpus("esc50", tmp_path, tmp_path / "sounds")
+
+
 def test_collections_lie_side_by_side(own, tmp_path, write_sound, tone):
     import_corpus("folder", own, tmp_path / "sounds")
     write_sound(tmp_path / "other" / "cat" / "a.wav", tone(500))
     import_corpus("folder", tmp_path / "other", tmp_path / "sounds")
     assert len(load_clips(tmp_path / "sounds")) == 31
+
+
+def test_clips_of_another_collection_are_not_missing(own, tmp_path, write_sound, tone):
+    import_corpus("folder", own, tmp_path / "sounds")
+    write_sound(tmp_path / "other" / "cat" / "a.wav", tone(500))
+    write_sound(tmp_path / "other" / "owl" / "a.wav", tone(600))
+    summary = import_corpus("folder", tmp_path / "other", tmp_path / "sounds").summary()
+    assert "owl has no clips for test and val" in summary and "cat has no clips" not in summary
 
 
 def test_another_folder_of_the_same_name_is_refused(own, tmp_path, write_sound, tone):

@@ -86,6 +86,38 @@ def test_rooms_are_of_the_array_that_is_asked_for(own, tone, write_sound, monkey
         assert bank.rirs.shape[1] == NoiseBank.load(own / "rooms" / split).tracks.shape[1] == 4
 
 
+def test_rooms_that_were_cut_off_leave_rooms_and_noise_of_one_array(own, rooms, tone, write_sound, monkeypatch):
+    for take in range(3):
+        write_sound(own / "mine" / "noise" / f"{take}.wav", tone(300 + take, 2.0))
+    run("data", "import", "folder", own / "mine", "--into", own / "sounds")
+    monkeypatch.setattr(rooms_module, "MAX_ORDER", 1)
+    monkeypatch.setattr(noise_module, "make_noise", lambda *_: 1 / 0)
+    words = ["data", "rooms", "--folder", str(own), "--array", "respeaker_4", "--train", "1"]
+    assert isinstance(CliRunner().invoke(app, words).exception, ZeroDivisionError)
+    assert RoomBank.load(own / "rooms" / "train").array == rooms[0]
+
+
+@pytest.mark.parametrize(("what", "said"), [("rooms", "are of several arrays"), ("noise", "is of another array than")])
+def test_rooms_of_several_arrays_are_refused(own, rooms, what, said):
+    run("data", "import", "folder", own / "mine", "--into", own / "sounds")
+    noise = NoiseBank(np.zeros((1, 4, 70000), np.float16))
+    noise.save(own / "rooms" / "val")
+    if what == "rooms":
+        make_bank("val", 1, *RESPEAKER, 16000, 1, anechoic=True).save(own / "rooms" / "val")
+    few = ("--train", "1", "--val", "1", "--test", "1", "--workers", "0")
+    result = CliRunner().invoke(app, ["data", "mix", "--folder", str(own), *few])
+    said_it = " ".join(result.output.split())
+    assert result.exit_code == 2 and said in said_it and "run `seld-overlap data rooms` again" in said_it
+    assert not (own / "mixtures").exists()
+
+
+def test_more_mixtures_than_the_disk_holds_are_refused(own, rooms):
+    run("data", "import", "folder", own / "mine", "--into", own / "sounds")
+    result = CliRunner().invoke(app, ["data", "mix", "--folder", str(own), "--workers", "0", "--test", str(10**12)])
+    assert result.exit_code == 2 and "the mixtures take 1.45e+09 GB, and" in result.output
+    assert not (own / "mixtures").exists()
+
+
 def test_what_one_split_lacks_is_said_before_anything_is_stored(own, rooms, write_sound, tone):
     write_sound(own / "mine" / "siren" / "0.wav", tone(700, 0.6))  # of a single file, to train with
     run("data", "import", "folder", own / "mine", "--into", own / "sounds")

@@ -58,6 +58,13 @@ def test_labels_of_one_name_in_two_places_are_refused(starss, tmp_path):
         import_corpus("dcase", starss, tmp_path / "out")
 
 
+@pytest.mark.parametrize("other", ["foa_dev/dev-test/room1.wav", "mic_dev/dev-test/room1.flac"])
+def test_recordings_of_one_name_are_refused(starss, tmp_path, write_sound, other):
+    write_sound(starss / other, np.zeros((RATE, 4)), RATE)
+    with pytest.raises(CorpusError, match="holds room1 twice, .* and .*: leave only one of them there"):
+        import_corpus("dcase", starss, tmp_path / "out")
+
+
 def test_a_source_that_moves_becomes_several_events():
     found = events(Label(frame, 0, 0, 3.0 * frame, 0.0) for frame in range(8))
     assert [len(lines) for lines in found] == [4, 4]
@@ -88,6 +95,14 @@ def test_a_bad_line_is_named(tmp_path, line):
     (tmp_path / "a.csv").write_text(f"1,1,0,1,2\n{line}\n")
     with pytest.raises(ValueError, match="line 2 of a.csv"):
         read_labels(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("content", [bytes(200000), b"\xff\xfe0,1"], ids=["zeros", "another encoding"])
+def test_a_file_that_is_no_csv_is_named_and_the_others_taken(starss, tmp_path, write_sound, content):
+    write_sound(starss / "mic_dev" / "dev-test" / "lost.wav", np.zeros((RATE, 4)), RATE)
+    (starss / "metadata_dev" / "dev-test" / "lost.csv").write_bytes(content)
+    report = import_corpus("dcase", starss, tmp_path / "out")
+    assert report.taken == 1 and any("lost.csv is no CSV of labels" in sentence for sentence in report.skipped)
 
 
 @pytest.mark.parametrize("channels, reason", [(1, "has one channel only"), (9, "has 9 channels")])

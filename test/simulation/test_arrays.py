@@ -29,7 +29,8 @@ def test_others_are_circles_of_their_radius(name, n, radius):
 @pytest.mark.parametrize(
     "text",
     ["- a", "positions: [[0, 0, 0], [1, 0, 0]]", "positions: [[a]]\ndirections: 8", "positions: [", "directions: 8",
-     "positions: [[0, 0, 0], [1, 0, 0]]\ndirections: 3", "positions: [[0, 0, 0], [1, 0, 0]]\ndirections: .inf",
+     "positions: [[0, 0, 0], [1, 0, 0]]\ndirections: .inf",
+     "positions: [[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]]\ndirections: 8.7",
      f"positions: [[1{400 * '0'}, 0, 0]]\ndirections: 8", "positions: " + 3000 * "["],
     ids=lambda text: text[:60],
 )
@@ -50,6 +51,15 @@ def test_an_array_that_cannot_tell_directions_is_refused(tmp_path, positions, sa
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"positions": positions, "directions": 8}))
     with pytest.raises(ValueError, match=f"mine.yaml: .*{said}"):
         load_array(tmp_path / "mine.yaml")
+
+
+def test_fewer_directions_than_a_mixture_needs_are_refused(tmp_path):
+    triangle = {"positions": [[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]]}
+    for n in (3, 4):
+        (tmp_path / f"of_{n}.yaml").write_text(yaml.safe_dump(triangle | {"directions": n}))
+    assert len(load_array(tmp_path / "of_4.yaml")[1]) == 4
+    with pytest.raises(ValueError, match="of_3.yaml: at least 4 directions are needed, got 3"):
+        load_array(tmp_path / "of_3.yaml")
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -76,6 +76,15 @@ def test_splits_share_no_room_and_draws_repeat(bank):
     assert make_bank("train", 1, ARRAY, AZIMUTHS, RATE, 1).rooms[0].size != bank.rooms[0].size
 
 
+def test_a_bank_that_was_half_saved_over_another_is_refused(bank, tmp_path, monkeypatch):
+    bank.save(tmp_path)
+    monkeypatch.setattr(np, "save", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        bank.save(tmp_path)
+    with pytest.raises(FileNotFoundError, match="seld-overlap data rooms"):
+        RoomBank.load(tmp_path)
+
+
 def test_saved_bank_comes_back(bank, tmp_path):
     bank.save(tmp_path)
     loaded = RoomBank.load(tmp_path)

@@ -1,5 +1,7 @@
 """Long scenes: a script is checked before anything is simulated."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 import yaml
@@ -31,13 +33,28 @@ def test_the_microphone_towards_each_cue_of_a_script_hears_it_first(tmp_path, le
     assert [leading(samples) for samples in heard] == [2, 7, 3]
 
 
+def test_a_sound_beyond_the_walls_is_named(tmp_path):
+    far = CUE | {"source": "b", "distance": 9.0}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(SCRIPT | {"cues": [CUE, far]}))
+    with pytest.raises(ValueError, match="^b would lie outside of the room that is drawn for mine, .* less than 9 m"):
+        play_script(load_script(tmp_path / "mine.yaml"), [], [], MicrophoneArray.circular(), 16000)
+
+
 def test_a_script_that_is_nested_too_deep_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "mine.yaml").write_text("cues: " + 3000 * "[")
     with pytest.raises(ValueError, match="is no script of a scene"):
         load_script(tmp_path / "mine.yaml")
 
 
+def test_a_file_of_another_encoding_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "mine.yaml").write_bytes(b"title: caf\xe9")
+    with pytest.raises(ValueError, match="mine.yaml is no script of a scene"):
+        load_script(tmp_path / "mine.yaml")
+
+
 @pytest.mark.parametrize(("changes", "reason"), [
+    ({"title": date(2024, 5, 1)}, "title must be a text, got 2024-05-01: put it into quotes"),
+    ({"cues": [CUE | {"source": 5, "distance": -1}]}, "source must be a text, got 5"),
     ({"cues": [CUE | {"onset_s": 2.0}]}, "a must begin at 0 or later, and 0.1 s or more before the scene ends"),
     ({"cues": [CUE | {"onset_s": -0.1}]}, "a must begin at 0 or later, and 0.1 s or more before the scene ends"),
     ({"cues": []}, "mine.yaml has no cues"),

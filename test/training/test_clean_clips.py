@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from seld_overlap_ros.cli import app
+from seld_overlap_ros.data import sounds
 from seld_overlap_ros.data.sounds import Clip
 from seld_overlap_ros.training import clean_clips
 from seld_overlap_ros.training.clean_clips import ClipDataset, Outcome, check_clips
@@ -36,6 +39,31 @@ def test_two_kinds_of_tone_are_learnt(clips, tmp_path, monkeypatch):
     others = clips | {"val": [*clips["val"][1:], replace(clips["val"][0], label="low")]}
     with pytest.raises(ValueError, match="holds another training"):
         check_clips(others, epochs=5, out=tmp_path)
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"val": []}, "there are 128 train, 0 val, 12 test: add recordings"),
+    ({"train": [tone("high", 3000), tone("low", 300)]}, "32 training clips and .* there are 2 train"),
+    ({"test": [tone("owl", 500)]}, "no train clips of owl: add recordings"),
+])
+def test_clips_that_cannot_be_learnt_from_are_refused_in_one_sentence(clips, tmp_path, changes, said):
+    with pytest.raises(ValueError, match=said):
+        check_clips(clips | changes, epochs=1, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_came_out_lies_where_the_data_card_looks(clips, tmp_path, monkeypatch):
+    outs = []
+
+    def check(_, epochs, out):
+        outs.append(out)
+        out.mkdir(parents=True)
+        return Outcome(("a", "b"), np.eye(2, dtype=int), 1.0)
+
+    monkeypatch.setattr(clean_clips, "check_clips", check)
+    monkeypatch.setattr(sounds, "load_clips", lambda folder, split, by_group: clips[split])
+    assert CliRunner().invoke(app, ["data", "classify", "--folder", str(tmp_path)]).exit_code == 0
+    assert outs == [tmp_path / "runs" / "clips" / "by_source"]
 
 
 def test_a_clip_is_varied_by_epoch_and_index_only_and_not_at_all_without_an_epoch(clips):

@@ -30,7 +30,9 @@ from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore, make_store
+from seld_overlap_ros.training import feeding
 from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset, collate
+from seld_overlap_ros.training.feeding import FeedingCost
 from seld_overlap_ros.training.recipe import SHIPPED, Recipe, StageRecipe, load_recipe
 from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, compressed_error, needed_stages, stage_file
 from seld_overlap_ros.training.train import Mixtures, StageData, train, train_stage
@@ -162,6 +164,14 @@ def test_fresh_mixtures_are_others_in_every_pass_and_training_and_the_same_when_
                                   for seed, number in ((0, 0), (0, 0), (0, 1), (1, 0)))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, later) and not np.array_equal(first, other)
+
+
+def test_what_feeding_costs_is_measured_of_fresh_mixtures_as_training_draws_them(stores, drawn, monkeypatch):
+    monkeypatch.setattr(fresh_module, "load_fresh", lambda *_: drawn[0])
+    seen = []
+    monkeypatch.setattr(feeding, "feeding_cost", lambda _, fresh, width: seen.append(fresh) or FeedingCost(1, 1, 1))
+    assert CliRunner().invoke(app, ["data", "feed", "--folder", str(stores), "--name", "."]).exit_code == 0
+    assert seen[0].varied and not drawn[0].varied
 
 
 def test_a_stage_learns_from_fresh_mixtures(data, drawn, tmp_path):
