@@ -38,6 +38,7 @@ def fetch_sounds(
 ) -> FetchReport:
     """Cut every clip of the manifest (of some classes) and the usable noise into a folder; goes on where it stopped.
 
+    What has come is listed in the same order whenever it came, a user's own recordings after it.
     Packages are looked for in packages_folder and kept there; without one each is deleted once it is cut.
     Raises SoundsError for an unknown class or when nothing could be made.
     """
@@ -62,9 +63,18 @@ def fetch_sounds(
             index.save()
         if packages_folder is None and (deb := find_package(package, folder / "packages")):
             deb.unlink()
+    for name, index in indexes.items():
+        index.sort(_in_order(name))
+        index.save()
     if not report.ready:
         raise SoundsError(f"no clip could be made: {next(iter(report.missing.values()))}")
     return report
+
+
+def _in_order(name: str) -> list[str]:
+    """Sources of a manifest as a list that is filled at one go holds them: package by package."""
+    packages = list(dict.fromkeys(row["package"] for each in ("sounds", "noise") for row in read_manifest(each)))
+    return [row["source"] for row in sorted(read_manifest(name), key=lambda row: packages.index(row["package"]))]
 
 
 def _wanted_clips(classes: Sequence[str] | None) -> list[Row]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +87,13 @@ class Index:
         """Forget clips of packages that the manifest no longer lists; a user's own, of no package, stay."""
         listed = {row["source"] for row in rows}
         self.rows = {source: row for source, row in self.rows.items() if source in listed or not row["package"]}
+
+    def sort(self, sources: Sequence[str]) -> None:
+        """List the clips in the order of these sources; those of others come last, in the order they have.
+
+        Mixtures are drawn by it, so it is to be the same whatever came first.
+        """
+        self.rows = {source: self.rows[source] for source in (*sources, *self.rows) if source in self.rows}
 
     def save(self) -> None:
         """Write the list in one step, so that a stopped run leaves a whole one."""

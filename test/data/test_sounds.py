@@ -11,7 +11,7 @@ import soundfile
 from seld_overlap_ros.data.cutting import RATE, WINDOW_S, SilentError, cut_clip, resample, trim_silence
 from seld_overlap_ros.data.fetch import fetch_sounds
 from seld_overlap_ros.data.packages import PackageError, download_package, extract_files
-from seld_overlap_ros.data.sounds import SoundsError, load_clips, load_noise, series_in_training
+from seld_overlap_ros.data.sounds import Index, SoundsError, load_clips, load_noise, series_in_training
 from seld_overlap_ros.data.sources import read_manifest
 
 HIGH, LOW = "ding/usr/share/ding/high.wav", "ding/usr/share/ding/low.wav"
@@ -63,6 +63,19 @@ def test_started_again_it_goes_on(debs, two_clips, row, tmp_path):
     assert fetch_sounds(tmp_path / "out", packages_folder=debs).ready == 4
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.flac")}
     assert len(after) == 4 and before.items() < after.items()
+
+
+def test_clips_are_listed_alike_whatever_came_first(debs, two_clips, row, tmp_path):
+    """As mixtures are drawn by it; what a user has imported comes last."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    fetch_sounds(whole, packages_folder=debs)
+    index = Index(parts, "sounds")
+    index.add(row("", "mine/bell/0.wav"), np.ones(100, np.int16))
+    index.save()
+    fetch_sounds(parts, classes=["gong"], packages_folder=debs)
+    fetch_sounds(parts, packages_folder=debs)
+    own, packaged = (list(Index(folder, "sounds").rows) for folder in (parts, whole))
+    assert packaged == [HIGH, LOW] and own == [*packaged, "mine/bell/0.wav"]
 
 
 def test_a_lost_file_is_cut_again(debs, two_clips, tmp_path):
