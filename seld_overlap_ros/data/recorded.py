@@ -10,7 +10,7 @@ import csv
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def _goes_on(event: list[Label], label: Label) -> bool:
     return same and label.frame - last.frame <= 1 and moved <= SAME_PLACE_DEG
 
 
-def _write(path: Path, labels: list[Label], names: list[str], target: Path, licence: str) -> dict:
+def _write(path: Path, labels: list[Label], names: Mapping[int, str], target: Path, licence: str) -> dict:
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     if samples.shape[1] < 2:
         raise ValueError("has one channel only, so nothing can be located in it")
@@ -135,7 +135,7 @@ def _write(path: Path, labels: list[Label], names: list[str], target: Path, lice
     return truth
 
 
-def to_entry(number: int, lines: list[Label], names: list[str], path: Path, licence: str) -> dict:
+def to_entry(number: int, lines: list[Label], names: Mapping[int, str], path: Path, licence: str) -> dict:
     """Labels of one source -> the entry of a truth (`evaluation.truth`), on the recording at `path`."""
     kind = lines[0].kind
     directions = [math.radians(line.azimuth_deg) for line in lines]
@@ -144,7 +144,7 @@ def to_entry(number: int, lines: list[Label], names: list[str], path: Path, lice
         "id": number,
         "azimuth_deg": round(math.degrees(azimuth), 1),
         "elevation_deg": round(sum(line.elevation_deg for line in lines) / len(lines), 1),
-        "label": names[kind] if 0 <= kind < len(names) else f"class_{kind}",
+        "label": names.get(kind, f"class_{kind}"),
         "onset_s": round(lines[0].frame * FRAME_S, 3),
         "duration_s": round((lines[-1].frame - lines[0].frame + 1) * FRAME_S, 3),
         "source": path.name,
@@ -152,8 +152,8 @@ def to_entry(number: int, lines: list[Label], names: list[str], path: Path, lice
     }
 
 
-def class_names(folder: Path) -> list[str]:
-    """The names in a folder's `classes.txt`, by number; none where there is no such file."""
+def class_names(folder: Path) -> dict[int, str]:
+    """The names in a folder's `classes.txt` by number, which a line without a name has too; none without the file."""
     path = folder / "classes.txt"
     lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
-    return [class_name(line) for line in lines if line.strip()]
+    return {number: class_name(line) for number, line in enumerate(lines) if line.strip()}

@@ -51,6 +51,13 @@ def test_scene_and_its_truth(starss, tmp_path):
     ]  # fmt: skip
 
 
+def test_a_class_without_a_name_keeps_its_number(starss, tmp_path):
+    (starss / "classes.txt").write_text("Female speech\n\nTelephone\n")
+    import_corpus("dcase", starss, tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "mic_dev_dev-test_room1.json").read_text())["events"]
+    assert {event["label"] for event in found} == {"female_speech", "class_1"}
+
+
 def test_labels_of_one_name_in_two_places_are_refused(starss, tmp_path):
     (starss / "2022").mkdir()
     (starss / "2022" / "room1.csv").write_text("0,0,0,0,0\n")
