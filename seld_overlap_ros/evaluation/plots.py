@@ -126,15 +126,22 @@ def mixtures(results: dict) -> Figure:
 
 
 def curves(results: dict) -> dict[str, dict[int, dict]]:
-    """Figures of each system by the number of mixtures it learnt from, where there is more than one such number."""
+    """Figures of each system by the number of mixtures it learnt from, where there is more than one such number.
+
+    Of the training that was compared last with such others: one against another training says nothing of it.
+    """
     compared = results.get("comparisons", [])
-    if not compared:
-        return {}
-    against = compared[-1]["against"]
-    reference = next(seed["systems"] for seed in results["seeds"] if seed["run"] == against)
+    for against in dict.fromkeys(one["against"] for one in reversed(compared)):
+        if found := _curves([one for one in compared if one["against"] == against], results["seeds"], against):
+            return found
+    return {}
+
+
+def _curves(compared: Sequence[dict], seeds: Sequence[dict], against: str) -> dict[str, dict[int, dict]]:
+    reference = next(seed["systems"] for seed in seeds if seed["run"] == against)
     found = {}
     for name in dict.fromkeys([*reference, *(one["system"] for one in compared)]):
-        own = [one for one in compared if (one["system"], one["against"]) == (name, against)]
+        own = [one for one in compared if one["system"] == name]
         own.append(reference.get(name, {}))  # which counts, where another has as many
         points = {one["mixtures"]: one for one in own if one.get("mixtures")}
         if len(points) > 1:

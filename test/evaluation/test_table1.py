@@ -357,6 +357,9 @@ def test_accuracy_by_mixtures_is_of_trainings_that_differ_in_them():
     shares = {name: {n: point["accuracy_test"] for n, point in points.items()} for name, points in found.items()}
     assert shares == {"overlap": {10: 0.4, 100: 0.5}, "scratch": {10: 0.1, 100: 0.2}}
     assert curves({"seeds": seeds}) == {}
+    seeds.append({"run": "second", "systems": {"overlap": one("overlap", 100, 0.6)}})
+    later = {**one("overlap", 100, 0.3), "against": "second"}  # as many: it leaves the curves as they are
+    assert curves({"seeds": seeds, "comparisons": [*compared, later]}) == found
 
 
 def test_an_earlier_table_of_other_mixtures_is_refused_before_anything_is_evaluated(data, results, tmp_path):
