@@ -63,13 +63,14 @@ def _page(figures: dict[str, dict]) -> Iterator[str]:
           number(core_hours(record)), _stages(record)) for name, record in records.items()))
     yield from ("", "A stage with its passes: each through the stored mixtures, or, where they are fresh, through as "
                 "many that are others in every pass; one query a mixture and pass. The recipes lie in "
-                "`seld_overlap_ros/training/recipes/`. The sounds, their sources and licences: [data.md](data.md).", "",
-                "## How well they hear", "")
+                "`seld_overlap_ros/training/recipes/`. The sounds, their sources and licences: [data.md](data.md). "
+                "The weights are under Apache-2.0, as far as that is ours to say.", "", "## How well they hear", "")
     if not any(key in figures for key in keys.values()):
         yield "Not known: no `results.json` beside this page knows these files."
     else:
         yield from table(
-            ("name", "n/1000", "accuracy", "ceiling", "direction F1", "SI-SDRi", "worst classes"),
+            ("name", "n/1000", "accuracy", "ceiling", "direction F1", "SI-SDRi", "worst classes",
+             "taken for another most often"),
             (_figures(name, figures[keys[name]]) for name in names if keys[name] in figures))
         yield from ("", "n/1000 is of validation mixtures, which share the noise of training and chose the passes; all "
                     "else is of test mixtures, whose recordings and rooms neither of them had: see "
@@ -90,8 +91,9 @@ def _stages(record: dict) -> str:
 
 def _figures(name: str, one: dict) -> tuple:
     worst = sorted(one["recall"], key=one["recall"].get)[:5]
+    wrong = ", ".join(f"{entry['true']} as {entry['said']} ({entry['n']})" for entry in one["confusions"][:5])
     return (f"`{name}`", f"{one['n_per_1000']:.0f}", percent(one["accuracy_test"]), percent(one["ceiling"]),
-            percent(one["direction_f1"]), number(one["si_sdri"], " dB"), ", ".join(worst))
+            percent(one["direction_f1"]), number(one["si_sdri"], " dB"), ", ".join(worst), wrong)
 
 
 def _limits(one: Checkpoint) -> Iterator[str]:

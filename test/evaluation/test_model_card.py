@@ -6,7 +6,7 @@ from seld_overlap_ros.evaluation.model_card import write_card
 from seld_overlap_ros.models.checkpoint import find_model, read_checkpoint, sha256, shipped_models
 
 FIGURES = {"n_per_1000": 612, "accuracy_test": 0.5, "ceiling": 0.7, "direction_f1": 0.9, "si_sdri": 8.0,
-           "recall": {"dog": 0.9, "cat": 0.1}}
+           "recall": {"dog": 0.9, "cat": 0.1}, "confusions": [{"true": "cat", "said": "dog", "n": 7}]}
 
 
 def page(folder, key=None):
@@ -34,6 +34,6 @@ def test_a_stage_that_learnt_from_fresh_mixtures_says_so(tmp_path):
 
 def test_figures_are_those_of_the_very_file(tmp_path):
     name = shipped_models()[0]
-    assert f"| `{name}` | 612 | 50.0 % | 70.0 % | 90.0 % | 8.0 dB | cat, dog |" in page(
+    assert f"| `{name}` | 612 | 50.0 % | 70.0 % | 90.0 % | 8.0 dB | cat, dog | cat as dog (7) |" in page(
         tmp_path, sha256(find_model(name)))
     assert "612" not in page(tmp_path, "0f")
