@@ -129,7 +129,7 @@ class Stage(lightning.LightningModule):
     def kept_by(self) -> dict[str, str]:
         """What in validation says which weights are best: `monitor` and `mode` of Lightning's ModelCheckpoint.
 
-        The loss, as in the paper; but a cross-entropy rises again, with the confidence of wrong answers, long
+        The loss; but a cross-entropy rises again, with the confidence of wrong answers, long
         before right ones stop to grow: SSC of `mini` was best by its loss at 44 % right, and reached 53 %.
         """
         if "ssc" in INITIAL[self.stage] and self.recipe.loss == "entropy":
