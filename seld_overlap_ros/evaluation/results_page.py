@@ -160,8 +160,10 @@ def page_text(results: dict, pictures: Mapping[str, str], why: str) -> str:
         "## Why, as far as we know", "", BEGIN, "", why, "", END, "",
         "## Table 1", "", *system_table(results), "",
         "n/1000: one source of each validation mixture, drawn once; right if its direction is asked and its class "
-        "named. Accuracy: the same on the test mixtures; of several seeds, the means. 95 %: Wilson's interval, were "
-        "all mixtures independent; but a recording comes in many, and over recordings is the interval that knows it. "
+        "named. Accuracy: the same on the test mixtures; of several seeds, the means, also of the "
+        "limits, which do not know how much seeds differ. Core hours: of training, without validations. 95 %: "
+        "Wilson's interval, were all mixtures independent; but a recording comes in many, and over recordings is the "
+        "interval that knows it. "
         "All sources: not only the one that is drawn. Given direction: SSL replaced by the truth. Ceiling: SSC on the "
         "clean source, which separation can hardly exceed where SSC learnt from clean sources; one that was trained on "
         "with SSS may do better on what that separates. The paper's figures are on its own data, which is not "

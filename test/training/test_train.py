@@ -33,6 +33,7 @@ from seld_overlap_ros.simulation.store import MixtureStore, make_store
 from seld_overlap_ros.training import feeding
 from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset, collate
 from seld_overlap_ros.training.feeding import FeedingCost
+from seld_overlap_ros.training.progress import Feeding, Progress
 from seld_overlap_ros.training.recipe import SHIPPED, Recipe, StageRecipe, load_recipe
 from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, compressed_error, needed_stages, stage_file
 from seld_overlap_ros.training.train import Mixtures, StageData, train, train_stage
@@ -130,6 +131,15 @@ def test_the_joint_stages_start_from_what_each_network_has_learnt_alone(trained,
         alone = load_file(stage_file(trained, handed_by))
         assert alone and all(name.startswith(f"{network}.") for name in alone)
         assert all(torch.equal(first[name], value) for name, value in alone.items())
+
+
+def test_the_bar_tells_the_time_that_is_left_of_a_stage_and_how_well_it_is_fed():
+    feeding, trainer = Feeding(), SimpleNamespace(max_epochs=4, num_training_batches=10, global_step=10, loggers=[],
+                                                  progress_bar_metrics={"train/loss": 0.5, "train/accuracy": 0.1})
+    feeding.load_state_dict({"step_s": 45.0, "wait_s": 15.0, "n_samples": 120})  # a quarter is done in a minute
+    shown = Progress("ssl", feeding).get_metrics(trainer, None)
+    assert shown == {"stage": "ssl", "left": "3 min", "fed": "75%", "loss": 0.5}
+    assert feeding.figures() == {"samples_per_s": 2.0, "fed_share": 0.75, "minutes": 1.0}
 
 
 def test_a_system_trains_no_stage_that_it_does_not_need():
