@@ -30,6 +30,7 @@ from seld_overlap_ros.models.ssc_net import MelSscNet
 from seld_overlap_ros.simulation.mixture import SPEED, as_heard, at_speed, place_in_window
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.training.augment import blank, colour
+from seld_overlap_ros.training.precision import precision
 from seld_overlap_ros.training.train import claim, quiet
 
 WIDTH = 0.25
@@ -187,7 +188,7 @@ def check_clips(clips: dict[str, Sequence[Clip]], epochs: int, out: Path) -> Out
     last = ModelCheckpoint(filename="last", **saving)
     trainer = lightning.Trainer(
         max_epochs=epochs,
-        precision="bf16-mixed",
+        precision=precision(),
         callbacks=[best, last, RichProgressBar()],
         logger=False,
         reload_dataloaders_every_n_epochs=1,

@@ -15,6 +15,7 @@ from seld_overlap_ros.models.system import System
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.dataset import QueryDataset, collate
+from seld_overlap_ros.training.precision import precision
 
 BATCH = 16
 ROUNDS = 8
@@ -24,7 +25,7 @@ ROUNDS = 8
 class FeedingCost:
     """Milliseconds a sample, medians over ROUNDS batches."""
 
-    step: float  # forward, backward and update of the overlapped system, in bf16
+    step: float  # forward, backward and update of the overlapped system
     stored: float  # read from the store, features
     fresh: float  # drawn, features
 
@@ -66,7 +67,7 @@ def feeding_times(mixtures: MixtureStore, fresh: FreshMixtures, width: float, ro
 
 
 class TrainingStep:
-    """Forward, backward and update of the overlapped system, in bf16."""
+    """Forward, backward and update of the overlapped system, in what training computes in."""
 
     def __init__(self, config: SystemConfig) -> None:
         self._system = System(config).to(memory_format=torch.channels_last)
@@ -75,7 +76,7 @@ class TrainingStep:
     def __call__(self, batch: dict[str, torch.Tensor]) -> None:
         """On a batch of QueryDataset's items."""
         self._optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bf16-mixed"):
             logits, separated, scores = self._system(batch["features"], batch["direction"])
         loss = sum(part.float().square().mean() for part in (logits, separated, scores))
         loss.backward()

@@ -28,6 +28,7 @@ from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.dataset import QueryDataset, collate
+from seld_overlap_ros.training.precision import precision
 from seld_overlap_ros.training.progress import Feeding, Progress
 from seld_overlap_ros.training.recipe import Recipe, StageRecipe
 from seld_overlap_ros.training.stages import (
@@ -144,7 +145,7 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
         max_epochs=own.epochs * mixtures.rounds,
         check_val_every_n_epoch=mixtures.rounds,
         num_sanity_val_steps=0,
-        precision="bf16-mixed",
+        precision=precision(),
         callbacks=[best, last, feeding, Progress(stage, feeding)],
         logger=[CSVLogger(out / stage, name="log", flush_logs_every_n_steps=1),
                 TensorBoardLogger(out, name="tensorboard", version=stage)],
@@ -163,7 +164,8 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
     if trainer.is_global_zero:
         module.save_networks(out)
     trainer.strategy.barrier()  # the next stage starts from what this one has saved
-    return {**figures, **feeding.figures(), "processes": processes, "cores": processes * torch.get_num_threads()}
+    return {**figures, **feeding.figures(), "processes": processes, "cores": processes * torch.get_num_threads(),
+            "precision": trainer.precision}
 
 
 def quiet() -> None:

@@ -31,8 +31,10 @@ from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import make_bank, scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore, make_store
 from seld_overlap_ros.training import feeding
+from seld_overlap_ros.training import precision as precision_module
 from seld_overlap_ros.training.dataset import NO_CLASS, QueryDataset, collate
 from seld_overlap_ros.training.feeding import FeedingCost
+from seld_overlap_ros.training.precision import precision
 from seld_overlap_ros.training.progress import Feeding, Progress
 from seld_overlap_ros.training.recipe import SHIPPED, Recipe, StageRecipe, load_recipe
 from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, compressed_error, needed_stages, stage_file
@@ -140,6 +142,25 @@ def test_the_bar_tells_the_time_that_is_left_of_a_stage_and_how_well_it_is_fed()
     shown = Progress("ssl", feeding).get_metrics(trainer, None)
     assert shown == {"stage": "ssl", "left": "3 min", "fed": "75%", "loss": 0.5}
     assert feeding.figures() == {"samples_per_s": 2.0, "fed_share": 0.75, "minutes": 1.0}
+
+
+@pytest.mark.parametrize(("flags", "expected"), [
+    ("avx2 avx512f avx512_bf16", "bf16-mixed"), ("fp asimd bf16", "bf16-mixed"), ("avx2 avx512f", "32-true"),
+])  # fmt: skip
+def test_training_computes_in_16_bits_where_the_processor_does(data, tmp_path, monkeypatch, flags, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(precision_module, "CPUINFO", tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\n")
+    assert precision() == expected
+    if expected == "32-true":
+        assert train_stage("ssl", CONFIG, SHORT, data, tmp_path, seed=0)["precision"] == expected
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "32-true"), ((8, 0), "bf16-mixed")])
+def test_on_a_gpu_it_is_the_gpu_that_counts(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert precision() == expected
 
 
 def test_a_system_trains_no_stage_that_it_does_not_need():
