@@ -179,8 +179,9 @@ def page_text(results: dict, pictures: Mapping[str, str], why: str) -> str:
         "in DCASE 2022 (20 degrees, segments of 1 s, mean over classes).", "",
         "## By number of sources, room and series", "", *group_table(results), "",
         "All sources of the test mixtures; `found`: the direction was asked. The intervals are over recordings, of "
-        "these rooms: they do not know how much other rooms would differ. A series is what sounds alike: takes of one "
-        "session, a drum kit, an instrument, a speaker. No recording is in two splits; a series may be.", "",
+        "these rooms: they do not know how much other rooms would differ, nor that recordings of one series are alike. "
+        "A series is what sounds alike: takes of one session, a drum kit, an instrument, a speaker. No recording is in "
+        "two splits; a series may be.", "",
         f"![{pictures['by_sources.png']}](results/by_sources.png)", "",
         f"![{pictures['gains.png']}](results/gains.png)", "",
         f"## Classes of `{results['best']['system']}`", "", *class_lists(best), "",
