@@ -14,12 +14,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is import
 
 NEEDS = {
     "torch": ["models", "nodes", "speed", "training", "evaluation/test_outcomes.py", "evaluation/test_table1.py",
-              "evaluation/test_variants.py", "data/test_own_classes.py", "test_hearing.py", "test_listening.py"],
+              "evaluation/test_variants.py", "evaluation/test_model_card.py", "data/test_own_classes.py",
+              "test_data_card.py", "test_hearing.py", "test_listening.py"],
     "lightning": ["training", "data/test_own_classes.py"],
     "pyroomacoustics": ["simulation", "speed", "test_hearing.py", "training", "data/test_own_classes.py",
                         "evaluation/test_classical.py"],
     "torchmetrics": ["training", "test_listening.py",
-                     *(f"evaluation/test_{name}.py" for name in ("outcomes", "scores", "table1", "variants"))],
+                     *(f"evaluation/test_{name}.py" for name in ("model_card", "outcomes", "scores", "table1",
+                                                                 "variants"))],
     "rosbags": ["bags", "test_cli_bag.py", "nodes/test_bag_player.py", "nodes/test_evaluate_live.py",
                 *(f"evaluation/test_{name}.py" for name in ("live", "replay", "replay_scores", "replay_page"))],
     "matplotlib": ["speed", "test_data_card.py", "evaluation/test_model_card.py", "evaluation/test_table1.py"],

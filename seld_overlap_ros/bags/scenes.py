@@ -46,10 +46,7 @@ def from_scene(sound: Path) -> BagScene:
 
 def from_labels(sound: Path, labels: Path) -> BagScene:
     """A recording and a CSV as in data/recorded.py, class names in `classes.txt` beside the CSV. Raises ValueError."""
-    try:
-        names, found = class_names(labels.parent), events(read_labels(labels))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{labels} is no CSV of labels: {error}") from error
+    names, found = class_names(labels.parent), events(read_labels(labels))
     entries = (to_entry(number, lines, names, sound, "") for number, lines in enumerate(found, 1))
     return _from_file(sound, sound.stem, tuple(map(Event.from_json, entries)), ())
 

@@ -42,10 +42,10 @@ class ImportReport:
             splits[label][split] = n
         lines = [f"{label}: {', '.join(f'{n} {split}' for split, n in by.items())}" for label, by in splits.items()]
         lines.append(f"{self.taken} {self.what} of {len(splits)} classes in {self.into}; {len(self.skipped)} left out.")
-        if self.noises:
-            lines.append(f"{self.noises} recordings of background noise.")
         if self.longer:
             lines.append(f"{self.longer} are longer than {WINDOW_S:.1f} s: that much of them is kept.")
+        if self.noises:
+            lines.append(f"{self.noises} recordings of background noise.")
         if self.longer_noises:
             lines.append(f"{self.longer_noises} of them are longer than {NOISE_PIECE_S:.0f} s: that much is kept.")
         if self.what == "clips":

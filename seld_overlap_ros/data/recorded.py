@@ -40,7 +40,7 @@ def import_scenes(
     """Write each labelled recording as FLAC with its truth beside it, as `simulation.scene` leaves scenes.
 
     Returns the classes in each scene, and a sentence for each file left out. Raises CorpusError when there is none, and
-    when two files have one name.
+    when two files have one name; ValueError where `classes.txt` is no text.
     """
     found = sorted(folder.rglob("*.csv"))
     tables = {path.stem: path for path in found}
@@ -153,7 +153,13 @@ def to_entry(number: int, lines: list[Label], names: Mapping[int, str], path: Pa
 
 
 def class_names(folder: Path) -> dict[int, str]:
-    """The names in a folder's `classes.txt` by number, which a line without a name has too; none without the file."""
+    """The names in a folder's `classes.txt` by number, which a line without a name has too; none without the file.
+
+    Raises ValueError that names the file where it is no text.
+    """
     path = folder / "classes.txt"
-    lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8 ({error}): save it as that, a class name a line") from error
     return {number: class_name(line) for number, line in enumerate(lines) if line.strip()}

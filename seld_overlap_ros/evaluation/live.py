@@ -70,7 +70,7 @@ def hear_live(bag: Bag, model: str, stage: Stage, settings: Settings, offline: H
         try:
             run = read_run(play(bag.path, model, stage, settings, Path(folder), lines.append))
         except ValueError as error:
-            return Heard((), {}, 0, (str(error),), np.nan), None
+            return Heard((), {}, 0, (str(error),), np.nan, half_sector=offline.half_sector), None
     # what nodes warn of, and what `up` says of their ends
     warned = dict.fromkeys(plain_line(line) for line in lines if re.search(r"^[^[]|\[(WARN|ERROR)\]", line))
     return judge(bag, run, offline, tuple(warned))

@@ -248,7 +248,8 @@ def _comparison_lines(results: dict, pictures: Mapping[str, str]) -> list[str]:
     return ["## Trained otherwise", "", *table(head, rows), "",
             "The recipes in `seld_overlap_ros/training/recipes/` say what differs. `one_sss` is `overlap` with one SSS "
             "and no gate; `scratch` is `overlap` whose networks start together from nothing. Against the same system: "
-            "p over recordings; empty for trainings that were evaluated before this was.", "", *shown]
+            "with p over recordings; empty where there is none, or where a training was evaluated before that was.", "",
+            *shown]
 
 
 def metric_table(results: dict) -> list[str]:

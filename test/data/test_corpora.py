@@ -120,8 +120,10 @@ def test_any_rate_channels_and_length_are_taken(tmp_path, write_sound, tone):
 
 def test_of_long_background_noise_the_first_half_minute_is_kept_and_that_is_said(own, tmp_path, write_sound):
     write_sound(own / "noise" / "plant.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 31 * 8000), 8000)
+    write_sound(own / "cat" / "long.wav", np.random.default_rng(1).uniform(-0.1, 0.1, 6 * 8000), 8000)
     summary = import_corpus("folder", own, tmp_path / "sounds").summary()
-    assert "4 recordings of background noise.\n1 of them are longer than 30 s: that much is kept." in summary
+    assert ("1 are longer than 4.2 s: that much of them is kept.\n4 recordings of background noise.\n"
+            "1 of them are longer than 30 s: that much is kept.") in summary
     assert max(len(noise.samples) for noise in load_noise(tmp_path / "sounds")) == 30 * 16000
 
 

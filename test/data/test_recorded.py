@@ -58,6 +58,12 @@ def test_a_class_without_a_name_keeps_its_number(starss, tmp_path):
     assert {event["label"] for event in found} == {"female_speech", "class_1"}
 
 
+def test_class_names_in_another_encoding_are_put_down_to_their_own_file(starss, tmp_path):
+    (starss / "classes.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(ValueError, match=r"classes.txt is no text in UTF-8 \(.*: save it as that"):
+        import_corpus("dcase", starss, tmp_path / "out")
+
+
 def test_labels_of_one_name_in_two_places_are_refused(starss, tmp_path):
     (starss / "2022").mkdir()
     (starss / "2022" / "room1.csv").write_text("0,0,0,0,0\n")

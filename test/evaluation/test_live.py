@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -191,8 +192,10 @@ def test_a_player_that_crashes_does_not_play_again_into_the_same_run(played):
 def test_where_no_ros_domain_is_free_the_bag_is_not_heard_and_the_reason_is_noted(bag, monkeypatch):
     monkeypatch.setattr(live_module, "NEEDED", ())
     monkeypatch.setattr("seld_overlap_ros.demo.DOMAINS", ())
-    heard, live = hear_live(bag, "overlap", Stage("full", 1.0, "auto"), Settings(), offline(DOG))
+    of_four = replace(offline(DOG), half_sector=np.pi / 4)
+    heard, live = hear_live(bag, "overlap", Stage("full", 1.0, "auto"), Settings(), of_four)
     assert live is None and not heard.n_windows and "every ROS domain from 1 to 101 is in use" in heard.notes[0]
+    assert heard.half_sector == of_four.half_sector  # for the page, which draws a timeline of it all the same
 
 
 def test_what_is_no_run_is_refused(bag, tmp_path):
