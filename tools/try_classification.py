@@ -28,7 +28,7 @@ from seld_overlap_ros.models.system import System
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.recipe import Recipe, load_recipe
 from seld_overlap_ros.training.stages import SOURCES, load_networks, stage_file
-from seld_overlap_ros.training.train import Mixtures, train_stage
+from seld_overlap_ros.training.train import Mixtures, claim, train_stage
 
 CHANGES = {  # name -> what the recipe, and what its stage `ssc`, is without it
     "mel_bands": ({"mel_bands": 0}, {}),
@@ -49,6 +49,8 @@ def try_classification(
 ) -> None:
     """Train the stage `ssc` of `plus` with and without its changes, and print how many sources each names."""
     keep_freed_memory()
+    if unknown := sorted(set(only or ()) - set(LEFT_OUT)):
+        raise typer.BadParameter(f"no {', '.join(unknown)}; there are {', '.join(LEFT_OUT)}")
     train, val, test = (MixtureStore.load(mixtures / split) for split in ("train", "val", "test"))
     train, test = (replace(store, truth=store.truth[:limit]) for store in (train, test))
     recordings, hits = np.array(test.recordings), {}
@@ -56,6 +58,8 @@ def try_classification(
         recipe, folder = without(LEFT_OUT[name], epochs), out / str(seed) / name.replace(" ", "_")
         config = SystemConfig(val.labels, "cascade", recipe.width, recipe.mel_bands, array=val.array,
                               azimuths=val.azimuths)
+        claim(folder, {"recipe": recipe.to_dict(), "seed": seed, "mixtures": len(train), "content": train.content,
+                       "asked": len(test)})
         if not stage_file(folder, "ssc").is_file():
             print(name, train_stage("ssc", config, recipe, Mixtures(train, val), folder, seed))
         if not (folder / "hits.npy").is_file():
