@@ -7,7 +7,6 @@ best by two commands side by side, each with an --only of its own, and OMP_NUM_T
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
@@ -30,32 +29,32 @@ from seld_overlap_ros.training.recipe import Recipe, load_recipe
 from seld_overlap_ros.training.stages import SOURCES, load_networks, stage_file
 from seld_overlap_ros.training.train import Mixtures, claim, train_stage
 
-CHANGES = {  # name -> what the recipe, and what its stage `ssc`, is without it
-    "mel_bands": ({"mel_bands": 0}, {}),
-    "smoothing": ({"smoothing": 0.0}, {}),
-    "coloured": ({}, {"coloured": 0.0}),
-    "masked": ({}, {"masked": 0.0}),
+VARIANTS = {  # what the recipe, and what its stage `ssc`, is otherwise
+    "plus": ({}, {}),
+    "no mel_bands": ({"mel_bands": 0}, {}),
+    "no smoothing": ({"smoothing": 0.0}, {}),
+    "no coloured": ({}, {"coloured": 0.0}),
+    "no masked": ({}, {"masked": 0.0}),
 }
-LEFT_OUT = {"plus": (), **{f"no {change}": (change,) for change in CHANGES}, "none of them": tuple(CHANGES)}
 
 
 def try_classification(
     out: Path,
     mixtures: Path = Path("data/mixtures"),
-    only: Annotated[Optional[list[str]], typer.Option(help=f"One of {', '.join(LEFT_OUT)}; may be repeated.")] = None,
+    only: Annotated[Optional[list[str]], typer.Option(help=f"One of {', '.join(VARIANTS)}; may be repeated.")] = None,
     seed: int = 0,
     epochs: Annotated[Optional[int], typer.Option(help="Passes, in place of those of the recipe.")] = None,
     limit: Annotated[Optional[int], typer.Option(help="Only the first so many mixtures.")] = None,
 ) -> None:
     """Train the stage `ssc` of `plus` with and without its changes, and print how many sources each names."""
     keep_freed_memory()
-    if unknown := sorted(set(only or ()) - set(LEFT_OUT)):
-        raise typer.BadParameter(f"no {', '.join(unknown)}; there are {', '.join(LEFT_OUT)}")
+    if unknown := sorted(set(only or ()) - set(VARIANTS)):
+        raise typer.BadParameter(f"no {', '.join(unknown)}; there are {', '.join(VARIANTS)}")
     train, val, test = (MixtureStore.load(mixtures / split) for split in ("train", "val", "test"))
     train, test = (replace(store, truth=store.truth[:limit]) for store in (train, test))
     recordings, hits = np.array(test.recordings), {}
-    for name in only or LEFT_OUT:
-        recipe, folder = without(LEFT_OUT[name], epochs), out / str(seed) / name.replace(" ", "_")
+    for name in only or VARIANTS:
+        recipe, folder = variant(name, epochs), out / str(seed) / name.replace(" ", "_")
         config = SystemConfig(val.labels, "cascade", recipe.width, recipe.mel_bands, array=val.array,
                               azimuths=val.azimuths)
         claim(folder, {"recipe": recipe.to_dict(), "seed": seed, "mixtures": len(train), "content": train.content,
@@ -70,13 +69,11 @@ def try_classification(
          *against(own, hits.get("plus", own), recordings)) for name, own in hits.items()))))
 
 
-def without(changes: Sequence[str], epochs: int | None) -> Recipe:
-    """The recipe `plus` with nothing but its stage `ssc`, without some of its changes."""
-    recipe = load_recipe(shipped("training/recipes", "plus"))
-    stage = recipe.stages["ssc"]
-    for own, of_stage in (CHANGES[change] for change in changes):
-        recipe, stage = replace(recipe, **own), replace(stage, **of_stage)
-    return replace(recipe, stages={"ssc": replace(stage, epochs=epochs or stage.epochs)})
+def variant(name: str, epochs: int | None) -> Recipe:
+    """The recipe `plus` with nothing but its stage `ssc`, all of it or without one of its changes."""
+    recipe, (of_recipe, of_stage) = load_recipe(shipped("training/recipes", "plus")), VARIANTS[name]
+    stage = replace(recipe.stages["ssc"], **of_stage)
+    return replace(recipe, **of_recipe, stages={"ssc": replace(stage, epochs=epochs or stage.epochs)})
 
 
 @torch.inference_mode()
