@@ -94,7 +94,8 @@ def against(own: np.ndarray, plus: np.ndarray, recordings: np.ndarray) -> tuple[
     """Points and p of hits (S,) bool against those of `plus`; empty of its own."""
     if own is plus:
         return "", ""
-    return f"{100 * (own.mean() - plus.mean()):+.1f} points", f"{p_over(own, plus, recordings):.3f}"
+    p = p_over(own, plus, recordings)
+    return f"{100 * (own.mean() - plus.mean()):+.1f} points", "< .001" if p < 0.001 else f"{p:.3f}"
 
 
 if __name__ == "__main__":
