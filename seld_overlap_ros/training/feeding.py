@@ -72,11 +72,12 @@ class TrainingStep:
     def __init__(self, config: SystemConfig) -> None:
         self._system = System(config).to(memory_format=torch.channels_last)
         self._optimizer = torch.optim.Adam(self._system.parameters())
+        self._bf16 = precision() == "bf16-mixed"
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> None:
         """On a batch of QueryDataset's items."""
         self._optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision() == "bf16-mixed"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
             logits, separated, scores = self._system(batch["features"], batch["direction"])
         loss = sum(part.float().square().mean() for part in (logits, separated, scores))
         loss.backward()
