@@ -64,9 +64,7 @@ def try_classification(
         if not (folder / "hits.npy").is_file():
             np.save(folder / "hits.npy", named_right(config, folder, test))
         hits[name] = np.load(folder / "hits.npy")
-    print("\n".join(table(("SSC", "names", "95 %, over recordings", "against `plus`", "p, over recordings"), (
-        (name, percent(own.mean()), " to ".join(f"{100 * limit:.1f}" for limit in interval95_over(own, recordings)),
-         *against(own, hits.get("plus", own), recordings)) for name, own in hits.items()))))
+    report("SSC", hits, recordings)
 
 
 def variant(name: str, epochs: int | None) -> Recipe:
@@ -88,6 +86,14 @@ def named_right(config: SystemConfig, folder: Path, mixtures: MixtureStore) -> n
         said = system.ssc(clean).argmax(dim=1).tolist()
         found += [config.labels[label] == event.label for label, event in zip(said, scene.events, strict=True)]
     return np.array(found)
+
+
+def report(title: str, hits: dict[str, np.ndarray], recordings: np.ndarray) -> None:
+    """Print what each variant of `hits` names (S,) bool, and how that compares with `plus`, if it is among them."""
+    heads = (title, "names", "95 %, over recordings", "against `plus`", "p, over recordings")
+    print("\n".join(table(heads, (
+        (name, percent(own.mean()), " to ".join(f"{100 * limit:.1f}" for limit in interval95_over(own, recordings)),
+         *against(own, hits.get("plus", own), recordings)) for name, own in hits.items()))))
 
 
 def against(own: np.ndarray, plus: np.ndarray, recordings: np.ndarray) -> tuple[str, str]:
