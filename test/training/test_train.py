@@ -485,10 +485,21 @@ def test_a_turned_item_is_what_the_turned_array_hears(data):
     assert len(steps) > 1
 
 
-def test_leaving_features_out_changes_nothing_else(data):
-    for whole, short in zip(*(QueryDataset(data.train, CONFIG, 0.2, features=f) for f in (True, False)), strict=True):
-        assert set(whole) - set(short) == {"features"}
+@pytest.mark.parametrize("left_out", ["features", "target"])
+def test_leaving_a_part_of_the_items_out_changes_nothing_else(data, left_out):
+    varied = StageRecipe(1, 1, 1, turned=True, coloured=3.0, masked=0.1)
+    for whole, short in zip(*(QueryDataset(data.train, CONFIG, 0.5, varied=varied, **parts)
+                              for parts in ({}, {left_out: False})), strict=True):
+        assert set(whole) - set(short) == {left_out}
         assert all(torch.equal(whole[name], short[name]) for name in short)
+
+
+@pytest.mark.parametrize(("stage", "unused"), [("ssl", "target"), ("ssc", "features"), ("sss", None)])
+def test_a_stage_is_given_what_its_losses_look_at_and_nothing_else(data, stage, unused):
+    fed = StageData(stage, CONFIG, RECIPE, data, seed=0)
+    fed.trainer = SimpleNamespace(current_epoch=0, world_size=1, global_rank=0)
+    for loader in (fed.train_dataloader(), fed.val_dataloader()):
+        assert {"features", "target"} - set(loader.dataset[0]) == ({unused} if unused else set())
 
 
 def test_a_batch_holds_what_its_items_hold_with_the_features_channels_last(data):
