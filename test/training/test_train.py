@@ -163,6 +163,18 @@ def test_on_a_gpu_it_is_the_gpu_that_counts(monkeypatch, capability, expected):
     assert precision() == expected
 
 
+def test_a_step_that_is_timed_on_the_cpu_computes_in_what_the_cpu_does_also_beside_a_gpu(data, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx2\n")
+    with monkeypatch.context() as machine:
+        machine.setattr(torch.cuda, "is_available", lambda: True)
+        machine.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+        machine.setattr(precision_module, "CPUINFO", tmp_path / "cpuinfo")
+        step, in_16_bits = feeding.TrainingStep(CONFIG), []
+    step._system.register_forward_hook(lambda *_: in_16_bits.append(torch.is_autocast_enabled("cpu")))
+    step(collate([QueryDataset(data.train, CONFIG, 0.2)[i] for i in (0, 1)]))
+    assert in_16_bits == [False]
+
+
 def test_a_system_trains_no_stage_that_it_does_not_need():
     assert needed_stages(["cascade"]) == ("ssl", "sss", "ssc")
     assert needed_stages(["sss_ssc"]) == ("ssl", "sss", "ssc", "sss_ssc")
