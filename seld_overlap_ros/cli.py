@@ -43,7 +43,8 @@ class Sentences(typer.core.TyperGroup):
 Limit = Annotated[Optional[int], typer.Option(min=1, help="Only the first so many mixtures, for a quick trial.")]
 EngineName = Annotated[str, typer.Option(help=f"What computes the networks: one of {', '.join(ENGINES)}.")]
 
-app = typer.Typer(cls=Sentences, no_args_is_help=True, add_completion=False, help=__doc__.split(".")[0] + ".")
+app = typer.Typer(cls=Sentences, no_args_is_help=True, add_completion=False,
+                  help="Where each of several overlapping sounds is, what it is, and what it sounds like alone.")
 app.add_typer(data_app, name="data")
 app.add_typer(bag_app, name="bag")
 app.command()(evaluate)
@@ -58,8 +59,8 @@ def train(
     mixtures: Annotated[Optional[Path], typer.Option(
         help="Stored mixtures to train on and to validate with; FOLDER/mixtures without it.")] = None,
     limit: Annotated[Optional[int], typer.Option(min=1, help="Only the first so many training mixtures.")] = None,
-    out: Annotated[Optional[Path], typer.Option(help="Folder of the run; data/runs/RECIPE/SEED without it.")] = None,
-    seed: int = 0,
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the run; FOLDER/runs/RECIPE/SEED without it.")] = None,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn: first weights, order, queries.")] = 0,
     processes: Annotated[int, typer.Option(min=1, help="Processes that share each step (DDP); on a CPU one a core is "
                                                        "fastest.")] = 1,
     start: Annotated[Optional[str], typer.Option(
@@ -195,8 +196,8 @@ def score(model: Annotated[str, typer.Option(help="Name of a shipped model, or a
 def table1(runs: Annotated[Optional[list[Path]], typer.Option(
                help="Folder of one training, with SYSTEM.model.safetensors in it; repeat it for each seed.")] = None,
            model: Annotated[Optional[list[str]], typer.Option(
-               help="Name of a shipped model, or a file; may be repeated. Without any and --runs, all shipped "
-                    "models.")] = None,
+               help="Name of a shipped model, or a file; may be repeated. Without it, and without --runs, all "
+                    "shipped models.")] = None,
            folder: DataFolder = Path("data"),
            mixtures: Annotated[Optional[Path], typer.Option(
                help="Stored mixtures, val and test; FOLDER/mixtures without it.")] = None,

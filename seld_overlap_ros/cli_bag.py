@@ -68,8 +68,9 @@ def evaluate(
     systems: Annotated[Optional[list[str]], typer.Option(
         "--system", help="Name of a shipped model, or a file; `classical` or `classical:MODEL` is MUSIC and beams with "
                          "a model's classifier. May be repeated; plus without it.")] = None,
-    hop: Annotated[Optional[float], typer.Option(min=0.05, max=4.0, help="From window to window [s]; as full_node "
-                                                                         "without it, like the next two.")] = None,
+    hop: Annotated[Optional[float], typer.Option(
+        min=0.05, max=4.0, help="From window to window [s]; without it, and without the next two, as full_node's "
+                                "parameters have them.")] = None,
     direction_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
     class_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
     channel_map: Annotated[str, typer.Option(help="Input channel of each microphone, counted from 0, such as 1,2,3,4; "

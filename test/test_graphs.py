@@ -163,6 +163,13 @@ def test_the_shipped_parameter_files_say_the_defaults(name):
         GRAPHS[name].defaults())
 
 
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_shipped_parameter_files_mark_what_the_graph_sets_itself(name):
+    lines = (ROOT / "config" / f"{name}.yaml").read_text().splitlines()
+    marked = [line.split(":")[0].strip() for line in lines if line.endswith("the graph sets it, whatever stands here")]
+    assert marked == [parameter for node in GRAPHS[name].nodes for parameter in node.fixed]
+
+
 def test_the_document_and_the_parameter_files_are_as_the_tool_writes_them():
     spec = importlib.util.spec_from_file_location("describe_graphs", ROOT / "tools" / "describe_graphs.py")
     tool = importlib.util.module_from_spec(spec)

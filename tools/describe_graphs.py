@@ -23,14 +23,17 @@ HEAD = """\
 # nobody needs this file, as the nodes know these values. `ros2 launch seld_overlap {name}.launch.py --show-args` says
 # what each one means; an argument given there comes before this file.
 """
+FIXED = "  # the graph sets it, whatever stands here"
 MARKS = ("<!-- From here on written by tools/describe_graphs.py. -->\n", "<!-- To here. -->\n")
 
 
 def config(name: str, graph: Graph) -> str:
     """Text of config/NAME.yaml."""
+    fixed = {node.name: node.fixed for node in graph.nodes}
     nodes = (
         f"{_when(node, graph)}/**/{node}:\n  ros__parameters:\n"
-        + "".join(f"    {parameter}: {_yaml(value)}\n" for parameter, value in values.items())
+        + "".join(f"    {parameter}: {_yaml(value)}{FIXED if parameter in fixed[node] else ''}\n"
+                  for parameter, value in values.items())
         for node, values in graph.defaults().items()
     )
     return HEAD.format(name=name) + "\n".join(nodes)

@@ -16,7 +16,7 @@ from seld_overlap_ros.graphs import AUTO, RUN_RECORDER
 from seld_overlap_ros.messages import AudioKind
 from seld_overlap_ros.nodes.audio_input import AudioTopic
 from seld_overlap_ros.nodes.diagnostics import TOPIC as DIAGNOSTICS
-from seld_overlap_ros.nodes.running import RunnableNode, run
+from seld_overlap_ros.nodes.running import Refusal, RunnableNode, run
 from seld_overlap_ros.nodes.waiting import Awaited
 from seld_overlap_ros.streaming.pcm import AudioError, Description
 
@@ -78,25 +78,25 @@ class RunRecorder(RunnableNode):
         return STALLED_S if self.count_publishers(self._audio.name) else self.value("end_after")
 
     def _look_for_player(self) -> None:
-        """It publishes the clock. Raises ValueError if it has ended without any audio."""
+        """It publishes the clock. Raises Refusal if it has ended without any audio."""
         if self.count_publishers("/clock"):
             self._n_gone = 0
         elif self._n_gone is not None:
             self._n_gone += 1
         if self._n_gone and self._n_gone * LOOK_EVERY_S > self.value("end_after"):
-            raise ValueError(f"a bag was played, and no audio came on {self._audio.name}: is its audio in a namespace, "
-                             "or the package of its messages not installed here?")
+            raise Refusal(f"a bag was played, and no audio came on {self._audio.name}: is its audio in a namespace, or "
+                          "the package of its messages not installed here?")
 
     def _look_for_nodes(self) -> None:
-        """Raises ValueError if they take too long."""
+        """Raises Refusal if they take too long."""
         missing = self._awaited.missing()
         if not missing:
             self._audio = AudioTopic(self, AUTO, self._on_audio)
             self.get_logger().info(f"{READY} {self.value('folder')} while there is audio on "
                                    f"{self._audio.name}")
         elif time.monotonic() - self._began > READY_S:
-            raise ValueError(f"{', '.join(missing)} not active after {READY_S:g} s: see what they say, or name "
-                             "others in the parameter nodes")
+            raise Refusal(f"{', '.join(missing)} not active after {READY_S:g} s: see what they say, or name others in "
+                          "the parameter nodes")
 
 
 def main(args: list[str] | None = None) -> int:

@@ -17,7 +17,12 @@ from rclpy.task import Future
 from rclpy.timer import Timer
 
 from seld_overlap_ros.graphs import CRASHED, REFUSED, NodeKind, Parameter, Value
+from seld_overlap_ros.streaming.pcm import AudioError
 from seld_overlap_ros.up import undisturbed
+
+
+class Refusal(ValueError):
+    """What a user can mend and a callback finds out; the sentence says how."""
 
 
 class RunnableNode(Node):
@@ -73,8 +78,9 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
 def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) -> int:
     """Run a node until it is done, or SIGINT or SIGTERM comes. Returns the exit code.
 
-    What a user can mend (parameters, model, audio source: a ValueError) ends in one sentence and REFUSED, what is
-    a mistake of the program in a traceback and CRASHED.
+    What a user can mend (parameters, model, audio source) ends in one sentence and REFUSED: a ValueError while the node
+    is made, a Refusal or an AudioError later. What is a mistake of the program ends in a traceback and CRASHED, and so
+    does any other ValueError of a callback, such as one of numpy's.
     """
     try:
         rclpy.init(args=args)
@@ -96,7 +102,7 @@ def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) ->
     except Exception as error:
         if not rclpy.ok():
             return 0  # it was told to end while it was busy with ROS, which then fails
-        if isinstance(error, (ParameterException, ValueError)):
+        if isinstance(error, (ParameterException, ValueError) if node is None else (Refusal, AudioError)):
             return _refuse(error)
         traceback.print_exc()
         return CRASHED

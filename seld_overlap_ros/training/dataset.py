@@ -51,13 +51,15 @@ class QueryDataset(Dataset):
         epoch: int = 0,
         varied: StageRecipe | None = None,
         features: bool = True,
+        target: bool = True,
     ) -> None:
-        """`varied`: how the items are, as the recipe of a stage has it. Without `features` none are computed.
+        """`varied`: how the items are, as the recipe of a stage has it. Without `features` none are computed, and
+        without `target` no target; all else is the same.
 
         A turned array turns no target, which is what one microphone hears.
         """
         self.mixtures, self.config, self.empty_query = mixtures, config, empty_query
-        self.seed, self.epoch, self.varied, self.features = seed, epoch, varied, features
+        self.seed, self.epoch, self.varied, self.features, self.target = seed, epoch, varied, features, target
         self.turns = turns(config.array, config.azimuths) if varied and varied.turned else ()
         self.class_id = {label: i for i, label in enumerate(config.labels)}
 
@@ -65,7 +67,7 @@ class QueryDataset(Dataset):
         return len(self.mixtures)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """features (2M-1, F, T), active (D,), direction (), target (F, T), label () or NO_CLASS for an empty query."""
+        """features (2M-1, F, T), active (D,), direction (), label () or NO_CLASS for an empty query, target (F, T)."""
         rng = scene_rng("query", self.seed, self.epoch, index)
         scene = self.mixtures[index]
         if self.turns:
@@ -73,25 +75,32 @@ class QueryDataset(Dataset):
             scene = replace(scene, mixture=scene.mixture[list(by.microphones)], events=turned_events(scene.events, by))
         active = np.zeros(len(self.config.azimuths), np.float32)
         active[[event.direction for event in scene.events]] = 1
-        front_end = self.config.front_end
         item = {"active": active}
         if self.features:
-            item["features"], _ = analyse(scene.mixture, front_end)
+            item["features"], _ = analyse(scene.mixture, self.config.front_end)
         if rng.random() < self.empty_query:
-            target = np.zeros((front_end.n_bins, front_end.n_frames), np.float32)
-            item |= {"direction": rng.choice(np.flatnonzero(active == 0)), "target": target, "label": NO_CLASS}
+            stem = None
+            item |= {"direction": rng.choice(np.flatnonzero(active == 0)), "label": NO_CLASS}
         else:
             k = int(rng.integers(len(scene.events)))
-            event = scene.events[k]
-            item |= {"direction": event.direction, "label": self.class_id[event.label],
-                     "target": log_magnitude(stft(scene.stems[k], front_end))}
-        self._vary([item[name] for name in ("features", "target") if name in item], rng)
+            stem = scene.stems[k]
+            item |= {"direction": scene.events[k].direction, "label": self.class_id[scene.events[k].label]}
+        if self.target:
+            item["target"] = self._target(stem)
+        self._vary(item, rng)
         return {name: torch.as_tensor(value) for name, value in item.items()}
 
-    def _vary(self, spectrograms: Sequence[np.ndarray], rng: np.random.Generator) -> None:
-        """Features (2M-1, F, T), where there are any, and target (F, T) as the recipe has it, in place."""
+    def _target(self, stem: np.ndarray | None) -> np.ndarray:
+        """Log magnitude (F, T) of what is asked for: a stem (window_samples,), or None, silence."""
+        front_end = self.config.front_end
+        if stem is None:
+            return np.zeros((front_end.n_bins, front_end.n_frames), np.float32)
+        return log_magnitude(stft(stem, front_end))
+
+    def _vary(self, item: dict[str, np.ndarray], rng: np.random.Generator) -> None:
+        """Features (2M-1, F, T) and target (F, T), as far as there are any, as the recipe has it, in place."""
+        spectrograms = [item[name] for name in ("features", "target") if name in item]
         if self.varied and self.varied.coloured:
-            *features, target = spectrograms
-            colour([*(each[0] for each in features), target], self.varied.coloured, rng)
+            colour([each[0] if each.ndim == 3 else each for each in spectrograms], self.varied.coloured, rng)
         if self.varied and self.varied.masked:
             blank(spectrograms, self.varied.masked, rng)

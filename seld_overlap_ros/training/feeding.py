@@ -15,7 +15,7 @@ from seld_overlap_ros.models.system import System
 from seld_overlap_ros.simulation.fresh import FreshMixtures
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.dataset import QueryDataset, collate
-from seld_overlap_ros.training.precision import precision
+from seld_overlap_ros.training.precision import cpu_has_bf16
 
 BATCH = 16
 ROUNDS = 8
@@ -67,12 +67,12 @@ def feeding_times(mixtures: MixtureStore, fresh: FreshMixtures, width: float, ro
 
 
 class TrainingStep:
-    """Forward, backward and update of the overlapped system, in what training computes in."""
+    """Forward, backward and update of the overlapped system on the CPU, in what training computes in there."""
 
     def __init__(self, config: SystemConfig) -> None:
         self._system = System(config).to(memory_format=torch.channels_last)
         self._optimizer = torch.optim.Adam(self._system.parameters())
-        self._bf16 = precision() == "bf16-mixed"
+        self._bf16 = cpu_has_bf16()  # not what a GPU does: it is not used here
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> None:
         """On a batch of QueryDataset's items."""

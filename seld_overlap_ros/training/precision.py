@@ -11,12 +11,15 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def precision() -> str:
-    """Lightning's name of it: bf16 by autocast where the GPU, or without one the CPU, computes in that; else f32.
-
-    A CPU that does not takes up to twice as long for bf16 as for f32 (AVX-512), or 4 to 5 times (AVX2).
-    """
-    if torch.cuda.is_available():
-        fast = torch.cuda.get_device_capability() >= (8, 0)  # older ones emulate it
-    else:
-        fast = CPUINFO.is_file() and not BF16.isdisjoint(CPUINFO.read_text().split())
+    """Lightning's name of it: bf16 by autocast where the GPU, or without one the CPU, computes in that; else f32."""
+    has_gpu = torch.cuda.is_available()
+    fast = torch.cuda.get_device_capability() >= (8, 0) if has_gpu else cpu_has_bf16()  # older GPUs emulate it
     return "bf16-mixed" if fast else "32-true"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU computes in bf16.
+
+    One that does not takes up to twice as long for it as for f32 (AVX-512), or 4 to 5 times (AVX2).
+    """
+    return CPUINFO.is_file() and not BF16.isdisjoint(CPUINFO.read_text().split())

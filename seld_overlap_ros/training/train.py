@@ -91,14 +91,14 @@ class StageData(lightning.LightningDataModule):
         self.stage, self.own = stage, recipe.stages[stage]
         self.batch = self.own.batch
         self.empty_query = recipe.empty_query if stage != "ssc" else 0.0  # silence has no class
-        self.features = stage != "ssc"  # they take longer than SSC on one clean sound
+        self.parts = {"features": stage != "ssc", "target": stage != "ssl"}  # what the stage looks at: both take time
 
     def train_dataloader(self) -> DataLoader:
         """Lightning's hook, called at the start of every round: this process's share of the round's mixtures."""
         number, part = divmod(self.trainer.current_epoch, self.mixtures.rounds)
         mixtures = self.mixtures.at_pass(self.stage, self.own, self.seed, number)
         dataset = QueryDataset(mixtures, self.config, self.empty_query, self.seed, number, self.own,
-                               self.features)
+                               **self.parts)
         order = scene_rng("order", self.seed, number).permutation(len(dataset))
         order = order[part :: self.mixtures.rounds]
         n_processes = self.trainer.world_size
@@ -110,7 +110,7 @@ class StageData(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """Lightning's hook. The same queries every time."""
-        dataset = QueryDataset(self.mixtures.val, self.config, self.empty_query, features=self.features)
+        dataset = QueryDataset(self.mixtures.val, self.config, self.empty_query, **self.parts)
         own = range(self.trainer.global_rank, len(dataset), self.trainer.world_size)
         return DataLoader(dataset, self.batch, sampler=own, num_workers=self.workers,
                           collate_fn=collate)

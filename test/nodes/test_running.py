@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
-from seld_overlap_ros.graphs import GRAPHS
+from seld_overlap_ros.graphs import CRASHED, GRAPHS, REFUSED
 from seld_overlap_ros.up import command
 
 pytestmark = pytest.mark.ros
@@ -37,6 +37,38 @@ def test_a_second_signal_does_not_cut_the_end_short():
     ended = subprocess.run([sys.executable, "-c", IMPATIENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                            text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, "closed\n")
+
+
+FAILING = """
+import sys
+from seld_overlap_ros.graphs import NodeKind
+from seld_overlap_ros.nodes.running import Refusal, RunnableNode, run
+from seld_overlap_ros.streaming.pcm import AudioError
+
+class Node(RunnableNode):
+    def __init__(self):
+        super().__init__(NodeKind("node", ()))
+        self.create_timer(0.01, self.fail)
+
+    def fail(self):
+        raise {}
+
+sys.exit(run(Node))
+"""
+
+
+@pytest.mark.parametrize(("error", "code"), [
+    ("Refusal('mend this')", REFUSED), ("AudioError('device', 'mend this')", REFUSED),
+    ("ValueError('shapes do not fit')", CRASHED),
+])
+def test_a_callback_is_refused_what_it_names_and_crashes_for_a_mistake(error, code):
+    ended = subprocess.run([sys.executable, "-c", FAILING.format(error)], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert ended.returncode == code
+    if code == REFUSED:
+        [line] = ended.stderr.splitlines()
+        assert line.endswith("mend this")
+    else:
+        assert "Traceback" in ended.stderr and "shapes do not fit" in ended.stderr
 
 
 PARAMETERS = """

@@ -163,6 +163,18 @@ def test_on_a_gpu_it_is_the_gpu_that_counts(monkeypatch, capability, expected):
     assert precision() == expected
 
 
+def test_a_step_that_is_timed_on_the_cpu_computes_in_what_the_cpu_does_also_beside_a_gpu(data, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx2\n")
+    with monkeypatch.context() as machine:
+        machine.setattr(torch.cuda, "is_available", lambda: True)
+        machine.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+        machine.setattr(precision_module, "CPUINFO", tmp_path / "cpuinfo")
+        step, in_16_bits = feeding.TrainingStep(CONFIG), []
+    step._system.register_forward_hook(lambda *_: in_16_bits.append(torch.is_autocast_enabled("cpu")))
+    step(collate([QueryDataset(data.train, CONFIG, 0.2)[i] for i in (0, 1)]))
+    assert in_16_bits == [False]
+
+
 def test_a_system_trains_no_stage_that_it_does_not_need():
     assert needed_stages(["cascade"]) == ("ssl", "sss", "ssc")
     assert needed_stages(["sss_ssc"]) == ("ssl", "sss", "ssc", "sss_ssc")
@@ -485,10 +497,21 @@ def test_a_turned_item_is_what_the_turned_array_hears(data):
     assert len(steps) > 1
 
 
-def test_leaving_features_out_changes_nothing_else(data):
-    for whole, short in zip(*(QueryDataset(data.train, CONFIG, 0.2, features=f) for f in (True, False)), strict=True):
-        assert set(whole) - set(short) == {"features"}
+@pytest.mark.parametrize("left_out", ["features", "target"])
+def test_leaving_a_part_of_the_items_out_changes_nothing_else(data, left_out):
+    varied = StageRecipe(1, 1, 1, turned=True, coloured=3.0, masked=0.1)
+    for whole, short in zip(*(QueryDataset(data.train, CONFIG, 0.5, varied=varied, **parts)
+                              for parts in ({}, {left_out: False})), strict=True):
+        assert set(whole) - set(short) == {left_out}
         assert all(torch.equal(whole[name], short[name]) for name in short)
+
+
+@pytest.mark.parametrize(("stage", "unused"), [("ssl", "target"), ("ssc", "features"), ("sss", None)])
+def test_a_stage_is_given_what_its_losses_look_at_and_nothing_else(data, stage, unused):
+    fed = StageData(stage, CONFIG, RECIPE, data, seed=0)
+    fed.trainer = SimpleNamespace(current_epoch=0, world_size=1, global_rank=0)
+    for loader in (fed.train_dataloader(), fed.val_dataloader()):
+        assert {"features", "target"} - set(loader.dataset[0]) == ({unused} if unused else set())
 
 
 def test_a_batch_holds_what_its_items_hold_with_the_features_channels_last(data):
