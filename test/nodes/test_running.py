@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from seld_overlap_ros.graphs import GRAPHS
+from seld_overlap_ros.nodes.running import one_line
 from seld_overlap_ros.up import command
 
 pytestmark = pytest.mark.ros
@@ -37,6 +38,10 @@ def test_a_second_signal_does_not_cut_the_end_short():
     ended = subprocess.run([sys.executable, "-c", IMPATIENT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                            text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, "closed\n")
+
+
+def test_what_an_error_says_is_one_line_that_steers_no_terminal():
+    assert one_line(ValueError("no topic\n  \x1b[2J/audio")) == "no topic ?[2J/audio"
 
 
 PARAMETERS = """
