@@ -11,6 +11,7 @@ import typer
 
 from seld_overlap_ros.cli_bag import bag_app, evaluate
 from seld_overlap_ros.cli_data import DataFolder, RecipeName, bar, data_app, shipped
+from seld_overlap_ros.evaluation.events import printable_lines
 from seld_overlap_ros.models.engine import AUTO, DEFAULT_MODEL, ENGINES
 
 # Read when torch is imported: threads that spin while they wait stand in each other's way on a busy machine.
@@ -29,7 +30,8 @@ class Sentences(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except (ValueError, OSError) as error:  # what the library raises for what it is given
-            typer.echo(f"seld-overlap {ctx.invoked_subcommand}: {error}", err=True)
+            # it may name what stands in a file of others
+            typer.echo(f"seld-overlap {ctx.invoked_subcommand}: {printable_lines(str(error))}", err=True)
             raise typer.Exit(2) from error
         except ModuleNotFoundError as error:
             lacking = (error.name or "").partition(".")[0]

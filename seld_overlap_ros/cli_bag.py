@@ -12,6 +12,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from seld_overlap_ros.evaluation.events import printable
 from seld_overlap_ros.models.engine import AUTO, ENGINES
 
 bag_app = typer.Typer(no_args_is_help=True, help="Rosbags with ground truth, from scenes, mixtures and recordings.")
@@ -60,7 +61,7 @@ def _write(out: Path, scene: object, storage: str) -> None:
     from seld_overlap_ros.bags.writing import write_bag
 
     write_bag(out, scene, storage)
-    typer.echo(f"{out}: {scene.title}; {len(scene.events)} true sounds")
+    typer.echo(f"{out}: {printable(scene.title)}; {len(scene.events)} true sounds")
 
 
 def evaluate(
@@ -146,13 +147,13 @@ def evaluate(
     console.print(tables(result), markup=False)
     for title, of_system in ran.items():
         for bag, one in zip(opened, of_system, strict=True):
-            typer.echo(f"{title}, {bag.path.name}: {one.in_words() if one else 'not heard'}")
+            typer.echo(printable(f"{title}, {bag.path.name}: {one.in_words() if one else 'not heard'}"))
     notes = [note for about in result["bags"] for note in about["notes"]]
     notes += [f"{name}: {note}" for name, one in result["systems"].items() for bag in one["heard"]
               for note in bag["notes"]]
     short = shortfalls(result, limits)
     for sentence in dict.fromkeys([*notes, *result["problems"], *short]):
-        typer.echo(sentence, err=True)
+        typer.echo(printable(sentence), err=True)  # it may name a topic or a type of the bag
     typer.echo(f"all that was heard: {out}; to see and hear: {page.resolve().as_uri()}")
     raise typer.Exit(2 if result["problems"] else 1 if short else 0)
 
@@ -172,7 +173,6 @@ def _recorded(run: Path, n_bags: int, names: Iterable[str]) -> object:
     """What was recorded of a bag that was played. Raises ValueError where it could be of several, or is of another."""
     from seld_overlap_ros.bags.runs import read_run
     from seld_overlap_ros.evaluation.classical import model_of
-    from seld_overlap_ros.evaluation.events import printable
     from seld_overlap_ros.models.checkpoint import SUFFIX
 
     models = [name for name in names if not model_of(name)]
@@ -202,7 +202,7 @@ def _live(bags: Sequence[object], names: dict[str, str], stage: object, settings
         pairs = []
         for bag, offline in zip(bags, heard[title], strict=True):
             if not recorded:
-                typer.echo(f"playing {bag.duration_s:.0f} s of {bag.path.name} to the graph {stage.graph}")
+                typer.echo(printable(f"playing {bag.duration_s:.0f} s of {bag.path.name} to the graph {stage.graph}"))
             pairs.append(judge(bag, recorded, offline) if recorded else hear_live(bag, name, stage, settings, offline))
         heard[f"{title}, live"], told[f"{title}, live"] = ([pair[n] for pair in pairs] for n in (0, 1))
     return told

@@ -84,10 +84,11 @@ def import_(
 ) -> None:
     """Take over recordings of your own, or a known data set; what cannot be used is named."""
     from seld_overlap_ros.data.corpora import import_corpus
+    from seld_overlap_ros.evaluation.events import printable_lines
 
     into = into or Path("data") / ("recordings" if layout == "dcase" else "sounds")
     report = import_corpus(layout, folder, into, licence, bar("import"))
-    typer.echo("\n".join([*report.skipped, report.summary()]))
+    typer.echo(printable_lines("\n".join([*report.skipped, report.summary()])))
     raise typer.Exit(0 if report.taken or report.noises else 1)
 
 

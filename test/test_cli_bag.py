@@ -78,6 +78,31 @@ def test_a_bag_that_lacks_a_topic_is_named_and_all_that_can_be_said_is(bag, tmp_
     assert result["systems"][DEFAULT_MODEL]["all"]["n"] == 8 - 4 * bool(code)
 
 
+CLEAR = "\x1b[2J"  # clears a terminal that it is sent to
+
+
+def test_a_topic_of_a_bag_steers_no_terminal(bag, tmp_path):
+    with Reader(bag) as reader, Writer(tmp_path / "odd", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        kept, store = [one for one in reader.connections if one.topic != "/stems"], type_store(reader.connections)
+        made = {one.topic: writer.add_connection(one.topic.replace("/clock", f"/{CLEAR}/stems"), one.msgtype,
+                                                 typestore=store) for one in kept}
+        for connection, ns, raw in reader.messages(kept):
+            writer.write(made[connection.topic], ns, raw)
+    done = run("evaluate", tmp_path / "odd", "--hop", 4, "--out", tmp_path / "scores.json")
+    assert done.exit_code == 0 and CLEAR not in done.output
+    assert "odd: /?[2J/stems is a rosgraph_msgs/msg/Clock and no seld_overlap/msg/SeparatedSource" in done.output
+
+
+@pytest.mark.parametrize(("onset_s", "code"), [(0.0, 0), (1e12, 2)])
+def test_the_title_of_a_scene_steers_no_terminal_whether_it_becomes_a_bag_or_not(tmp_path, onset_s, code):
+    soundfile.write(tmp_path / "a.wav", np.zeros((1600, 4)), 16000)
+    sound = {"id": 1, "azimuth_deg": 0, "label": "bell", "onset_s": onset_s, "duration_s": 0.1, "source": "a",
+             "licence": "CC0"}
+    (tmp_path / "a.json").write_text(json.dumps({"title": f"{CLEAR}A", "events": [sound], "noise": []}))
+    done = run("bag", "make", tmp_path / "a.wav", tmp_path / "bag")
+    assert done.exit_code == code and CLEAR not in done.output and "?[2JA" in done.output
+
+
 def test_a_bag_with_a_broken_end_is_scored_as_far_as_it_reaches_and_said(bag, tmp_path):
     shutil.copytree(bag, tmp_path / "cut")
     file = next((tmp_path / "cut").glob("*.db3"))

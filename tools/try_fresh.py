@@ -1,10 +1,11 @@
 """What fresh mixtures gain in the stage `sss_ssc` of the recipe `plus`: python tools/try_fresh.py OUT SSC
 
-SSS and SSC are trained together on the stored mixtures, the same ones in every pass, and on as many fresh ones, others in
-each; then asked for all sources of the test mixtures, true directions given, for docs/plus.md. Both start from the same
-networks: the shipped `plus`'s SSS of SSL+SSS, and the SSC in the folder SSC, which has learnt from clean stored sources only
-(`tools/try_classification.py` leaves it in `data/runs/ssc/0/plus`). A training that was cut off goes on; one that has ended
-is only scored. Two cores are used best by two commands side by side, each with an --only of its own, and OMP_NUM_THREADS=1.
+SSS and SSC are trained together on the stored mixtures, the same ones in every pass, and on as many fresh ones, others
+in each; then asked for all sources of the test mixtures, true directions given, for docs/plus.md. Both start from the
+same networks: the shipped `plus`'s SSS of SSL+SSS, and the SSC in the folder SSC, which has learnt from clean stored
+sources only (`tools/try_classification.py` leaves it in `data/runs/ssc/0/plus`). A training that was cut off goes on;
+one that has ended is only scored. Two cores are used best by two commands side by side, each with an --only of its
+own, and OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations

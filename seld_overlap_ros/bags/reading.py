@@ -23,7 +23,7 @@ from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.evaluation.recording import Recording, Track
 from seld_overlap_ros.graphs import SAMPLE_FORMAT, SAMPLE_RATE
 from seld_overlap_ros.messages import AUDIO_KINDS, SECOND, AudioKind, from_audio_info, from_event, to_ns
-from seld_overlap_ros.streaming.intake import Intake
+from seld_overlap_ros.streaming.intake import STILL, Intake
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat, Description
 from seld_overlap_ros.streaming.stream import Window
@@ -133,8 +133,10 @@ class _Survey:
 
     @property
     def stamped(self) -> bool:
-        """Whether the audio has stamps."""
-        return any(stamp_ns for stamp_ns, _, _ in self.chunks)
+        """Whether the audio has stamps that tell its time: not where there is none, or all are the same one."""
+        stamps = {stamp_ns for stamp_ns, _, _ in self.chunks}
+        stands_still = len(stamps) == 1 and len(self.chunks) > STILL  # then a node takes it for unbroken too
+        return any(stamps) and not stands_still
 
 
 def _survey(storage: Storage, topics: _Topics, n_channels: int) -> _Survey:
@@ -215,8 +217,8 @@ class Bag:
         self._storage, self._topics = storage, topics
         self._stems: dict[int, dict[int, Track]] = {}  # rate -> what `stems` gives
         self._stretches = _stretches(survey)
-        # of the stamps of a node, which count from 0 where the audio has none
-        self.shift_ns = 0 if survey.stamped else self._stretches[0].start_ns
+        # of the stamps of a node, which count from the only one that the audio has, and from 0 where it has none
+        self.shift_ns = 0 if survey.stamped else self._stretches[0].start_ns - survey.chunks[0][0]
         # None: no ground truth; a bag of silence has a message that says so
         self.events = self._true_events(survey) if topics.truth and survey.n_truth else None
         if topics.truth and not survey.n_truth:

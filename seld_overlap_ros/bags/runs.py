@@ -6,6 +6,7 @@ sample, as a std_msgs/Header, received when the chunk was.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,10 +85,9 @@ def read_run(path: Path) -> Run:
     for connection, time_ns, raw in storage.messages(wanted):
         try:
             message = store.deserialize_cdr(raw, connection.msgtype)
+            _take(run, connection.topic, time_ns, message)
         except Exception as error:  # rosbags lets through whatever its parsers run into
             storage.note(f"a message on {connection.topic} of {path.name} is left out: {short(error)}")
-            continue
-        _take(run, connection.topic, time_ns, message)
     run.notes = storage.notes
     return run
 
@@ -106,7 +106,17 @@ def _take(run: Run, topic: str, time_ns: int, message: Any) -> None:
 
 
 def _factors(message: Any) -> dict[str, float]:
-    """Node -> real-time factor, of the lines of /diagnostics that tell one."""
+    """Node -> real-time factor, of the lines of /diagnostics that tell one. Raises ValueError where it is no number."""
     told = {status.name.partition(": ")[0]: pair.value for status in message.status for pair in status.values
             if pair.key == "real-time factor" and pair.value != "unknown"}
-    return {node: float(value) for node, value in told.items()}
+    return {node: _number(node, value) for node, value in told.items()}
+
+
+def _number(node: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"the real-time factor of {node} is {value!r}, which is no number")
+    return number

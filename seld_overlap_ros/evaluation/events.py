@@ -78,6 +78,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
+def printable_lines(text: str) -> str:
+    """The same of a text of several lines, which it keeps."""
+    return "\n".join(map(printable, text.splitlines()))
+
+
 def wrap(angle: float) -> float:
     """Angle [rad] in (-pi, pi]."""
     return math.pi - (math.pi - angle) % (2 * math.pi)

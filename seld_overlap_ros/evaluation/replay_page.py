@@ -22,7 +22,18 @@ from seld_overlap_ros.evaluation.page import MIXTURE_COLOUR, PEAK, colours, fill
 from seld_overlap_ros.evaluation.recording import Track
 from seld_overlap_ros.evaluation.replay import Heard
 from seld_overlap_ros.evaluation.replay_scores import in_order
-from seld_overlap_ros.evaluation.replay_tables import COLUMNS, COMPARED, compared, gain, in_form, is_known, is_sure
+from seld_overlap_ros.evaluation.replay_tables import (
+    COLUMNS,
+    COMPARED,
+    NONE,
+    compared,
+    gain,
+    in_form,
+    is_known,
+    is_sure,
+    of_how_many,
+    on_the_same,
+)
 
 BEFORE_S, AFTER_S = 0.3, 0.7  # of what is around a sound goes with it
 MAX_SOUNDS = 24  # that can be listened to
@@ -96,7 +107,9 @@ def _notes(result: dict) -> str:
 
 
 def _systems(result: dict) -> str:
-    heads = {head: column for head, column in COLUMNS.items() if head != "sounds" and is_known(result, column[0])}
+    heads = {head: column for head, column in COLUMNS.items() if is_known(result, column[0])}
+    if on_the_same(result):
+        del heads["sounds"]  # all have what the lead says
     rows = []
     for name, one in result["systems"].items():
         cells = [_score(result, score, one["all"], form) for score, form in heads.values()]
@@ -121,7 +134,7 @@ def _score(result: dict, score: str, of_system: dict, form: str) -> str:
     known = [other for other in others if other is not None]
     best = min(known, default=None) if score in LESS_IS_BETTER else max(known, default=None)
     shown = in_form(value, form).replace("-", "−") if value is not None else "-"
-    if value is not None and len(known) > 1 and value == best:
+    if value is not None and len(known) > 1 and value == best and on_the_same(result):
         shown = f'<b class="good">{shown}</b>'
     if score in INTERVALS and of_system["n"]:
         shown += "<small>{:.2f} to {:.2f}</small>".format(*of_system[INTERVALS[score]])
@@ -171,15 +184,14 @@ def _groups(result: dict, key: str, head: str, in_words: Callable[[str], str]) -
     of_systems = [one[key] for one in result["systems"].values()]
     rows = []
     for group in sorted({group for groups in of_systems for group in groups}, key=in_order):
-        counts = [groups.get(group, {"n": 0, "found": 0, "named": 0, "extra": 0, "si_sdri": None})
-                  for groups in of_systems]
+        counts = [groups.get(group, NONE) for groups in of_systems]
         n = max(one["n"] for one in counts)
-        rows.append([in_words(group), str(n), *(_counts(one) for one in counts)])
+        rows.append([in_words(group), str(n), *(_counts(one, n) for one in counts)])
     return _table([head, "sounds", *map(escape, result["systems"])], rows)
 
 
-def _counts(one: dict) -> str:
-    parts = [f"{one['named']} named, {one['found']} found"] if one["n"] else []
+def _counts(one: dict, most: int) -> str:
+    parts = [f"{one['named']} named, {one['found']} found{of_how_many(one['n'], most)}"] if one["n"] else []
     parts += [f"{one['extra']} extra"] if one["extra"] else []
     parts += [_decibels(one["si_sdri"])] if one["si_sdri"] is not None else []
     found, named = (100 * one[what] / max(one["n"], 1) for what in ("found", "named"))
@@ -249,13 +261,18 @@ def _sounds(result: dict, waves: Sequence[Waves]) -> str:
 def _true_sounds(result: dict) -> Iterator[tuple[int, int]]:
     """Number of the bag, and of the sound in it, by onset."""
     for number, bag in enumerate(result["bags"]):
-        if all(one["heard"][number]["sounds"] for one in result["systems"].values()):
+        if _hearers(result, number):
             yield from ((number, sound) for sound in range(len(bag["truth"] or ())))
+
+
+def _hearers(result: dict, number: int) -> list[str]:
+    """The systems that are scored on a bag."""
+    return [name for name, one in result["systems"].items() if one["heard"][number]["sounds"]]
 
 
 def _interest(result: dict, number: int, sound: int) -> tuple[int, int, int]:
     """First what some systems named and others did not, then what none named."""
-    named = {_is_named(result, name, number, sound) for name in result["systems"]}
+    named = {_is_named(result, name, number, sound) for name in _hearers(result, number)}
     return (0 if len(named) > 1 else 2 if True in named else 1), number, sound
 
 
@@ -277,7 +294,7 @@ def _card(result: dict, number: int, sound: int, waves: Waves) -> str:
     from_s, to_s = max(0.0, true.onset_s - BEFORE_S), min(true.end_s + AFTER_S, bag["duration_s"])
     takes = [("mixture", "", waves.mixture, MIXTURE_COLOUR)]
     takes += [("true sound alone", "", waves.stems[true.id], "#2b8a3e")] if true.id in waves.stems else []
-    for name in result["systems"]:
+    for name in _hearers(result, number):
         found = _found_as(result, name, number, sound)
         track = waves.separated.get(name, {}).get(found.id) if found else None
         takes.append((name, _verdict(result, name, number, sound, found), track, "#2f7ed8"))

@@ -70,22 +70,21 @@ def score(bags: Sequence[Bag], heard: Mapping[str, Sequence[Heard]], settings: S
     """What each system heard of each bag -> scores and all that was heard, as plain values for JSON.
 
     `systems` say what sounds were lost by; one that is not among them gets no such account.
-    `problems` has a sentence for each bag that cannot be scored; it counts for no system, so that all are compared on
-    the same sounds. `run_time` depends on the machine, and the rest on it as far as engines differ.
+    `problems` has a sentence for each bag that cannot be scored, or that a system could not hear: it counts for the
+    others then. Systems are compared on the bags that both heard, so on the same sounds. `run_time` depends on the
+    machine, and the rest on it as far as engines differ.
     """
-    reasons = [_why_not(bag, {name: of_system[n] for name, of_system in heard.items()}) for n, bag in enumerate(bags)]
-    of_bags = {name: [] for name in heard}
-    for n, (bag, reason) in enumerate(zip(bags, reasons, strict=True)):
-        for name, of_system in heard.items():
-            of_bags[name].append(None if reason else _scored(bag, of_system[n], systems.get(name)))
+    problems = [_problem(bag, {name: of_system[n] for name, of_system in heard.items()}) for n, bag in enumerate(bags)]
+    of_bags = {name: [_scored(bag, one, systems.get(name)) if one.n_windows and bag.events is not None else None
+                      for bag, one in zip(bags, of_system, strict=True)] for name, of_system in heard.items()}
     scored = {name: [one for one in of_system if one] for name, of_system in of_bags.items()}
     return plain({
         "settings": asdict(settings),
-        "problems": [reason for reason in reasons if reason],
+        "problems": [problem for problem in problems if problem],
         "bags": [_about(bag) for bag in bags],
         "systems": {name: _scores(scored[name]) | {"heard": list(map(_heard, of_system, of_bags[name]))}
                     for name, of_system in heard.items()},
-        "compared": _compared(scored),
+        "compared": _compared(of_bags),
         "run_time": {name: _run_time(bags, of_system) for name, of_system in heard.items()},
     })
 
@@ -101,13 +100,16 @@ def _scored(bag: Bag, heard: Heard, engine: Engine | None) -> Scored:
     return Scored(bag, heard, matching, gains, clips, lost)
 
 
-def _why_not(bag: Bag, heard: Mapping[str, Heard]) -> str:
-    """Why a bag cannot be scored; empty if it can."""
+def _problem(bag: Bag, heard: Mapping[str, Heard]) -> str:
+    """Why a bag cannot be scored, for all or for some systems; empty if it can."""
     deaf = [name for name, one in heard.items() if not one.n_windows]
-    if deaf:
-        why = " ".join(heard[deaf[0]].notes) or f"{bag.duration_s:.1f} s of audio fill no window"
-        return f"{bag.path.name} cannot be heard by {', '.join(deaf)}: {why}"
-    return "" if bag.events is not None else f"{bag.path.name} has no ground truth and cannot be scored"
+    if not deaf:
+        return "" if bag.events is not None else f"{bag.path.name} has no ground truth and cannot be scored"
+    some_heard = len(deaf) < len(heard)
+    others = ", and counts for the other systems alone" if some_heard and bag.events is not None else ""
+    nothing = "not one window was heard" if some_heard else f"{bag.duration_s:.1f} s of audio fill no window"
+    why = " ".join(heard[deaf[0]].notes) or nothing
+    return f"{bag.path.name} cannot be heard by {', '.join(deaf)}{others}: {why}"
 
 
 def _about(bag: Bag) -> dict:
@@ -255,17 +257,19 @@ def confusion(scored: Sequence[Scored]) -> list[dict]:
             for (true, said), n in sorted(counts.items(), key=lambda entry: tuple(name or "" for name in entry[0]))]
 
 
-def _compared(scored: Mapping[str, Sequence[Scored]]) -> list[dict]:
-    """Each pair of systems on the same sounds."""
+def _compared(of_bags: Mapping[str, Sequence[Scored | None]]) -> list[dict]:
+    """Each pair of systems on the same sounds: those of the bags that both heard."""
     pairs = []
-    for (first, of_first), (second, of_second) in combinations(scored.items(), 2):
+    for (first, of_first), (second, of_second) in combinations(of_bags.items(), 2):
+        both = [pair for pair in zip(of_first, of_second, strict=True) if all(pair)]
+        sides = [[pair[n] for pair in both] for n in (0, 1)]
         for what in ("found", "named"):
             hits = [np.array([hit for one in side for hit in one.hits(what == "named")], bool)
-                    for side in (of_first, of_second)]
+                    for side in sides]
             if len(hits[0]):
                 pairs.append({"first": first, "second": second, "score": what, "n": len(hits[0]),
                               **asdict(compare(*hits))})
-        gains = [np.array([gain for one in side for gain in one.gains()], float) for side in (of_first, of_second)]
+        gains = [np.array([gain for one in side for gain in one.gains()], float) for side in sides]
         difference = gains[0] - gains[1]
         if np.isfinite(difference).any():
             pairs.append({"first": first, "second": second, "score": "si_sdri", **_gained(difference)})

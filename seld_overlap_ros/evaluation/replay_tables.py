@@ -14,6 +14,7 @@ COLUMNS = {  # head -> score, and its form
     "LE": ("le_deg", "{:.1f}°"), "LR": ("lr", "{:.3f}"), "delay": ("delay_median_s", "{:.2f} s"),
     "SI-SDRi": ("si_sdri", "{:.1f} dB"), "CAPI": ("capi_sdri", "{:.1f} dB"),
 }
+NONE = {"n": 0, "found": 0, "named": 0, "extra": 0, "si_sdri": None}  # of a group that a system heard nothing of
 COMPARED = {"found": "found", "named": "named", "SI-SDRi": "si_sdri"}  # head -> score
 
 
@@ -70,9 +71,21 @@ def _classes_table(result: dict) -> Table:
         table.add_column(f"{name}: found, named", justify="right")
     of_systems = [of_system["by_class"] for of_system in result["systems"].values()]
     for label in sorted({label for classes in of_systems for label, counts in classes.items() if counts["n"]}):
-        counts = [classes[label] for classes in of_systems]
-        table.add_row(in_words(label), str(counts[0]["n"]), *(f"{one['found']}, {one['named']}" for one in counts))
+        counts = [classes.get(label, NONE) for classes in of_systems]
+        most = max(one["n"] for one in counts)
+        table.add_row(in_words(label), str(most), *(f"{one['found']}, {one['named']}{of_how_many(one['n'], most)}"
+                                                    for one in counts))
     return table
+
+
+def of_how_many(n: int, most: int) -> str:
+    """What is to be said where a system could not hear some bags, and so not all sounds of a group."""
+    return "" if n == most else f" of {n}"
+
+
+def on_the_same(result: dict) -> bool:
+    """Whether all systems are scored on the same bags."""
+    return len({tuple(bag["bag"] for bag in one["by_bag"]) for one in result["systems"].values()}) == 1
 
 
 def _compared_table(result: dict) -> Table:

@@ -13,6 +13,7 @@ from rosgraph_msgs.msg import Clock
 from seld_overlap.msg import SoundEventArray
 
 from seld_overlap_ros.bags.reading import Bag, read_bag
+from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.graphs import BAG_PLAYER
 from seld_overlap_ros.messages import SECOND, to_ns, to_seconds
 from seld_overlap_ros.nodes import convert
@@ -23,6 +24,7 @@ TICK_S = 0.01
 BURST = 10  # messages a tick, of a window that is sent at once: a listener keeps 100 that it has no time for
 CLOCK_EVERY_S = 0.02
 SETTLE_S = 1.5  # from the first sign of the listeners until they surely hear, and from the last chunk to the end
+FRONT_END = FrontEnd()  # of a graph's model, which the player does not know
 PATIENCE_S = 30.0  # for the events of a window, on a busy machine
 AUDIO_QOS = QoSProfile(depth=100)
 INFO_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -58,7 +60,8 @@ class BagPlayer(RunnableNode):
         stamp_ns = to_ns(message.header.stamp)
         if self._first_ns is None:
             self._first_ns = stamp_ns
-        self._next_end_s = (stamp_ns - self._first_ns) / SECOND + to_seconds(message.window) + self.value("hop")
+        hop_s = FRONT_END.whole_hops(self.value("hop")) / FRONT_END.sample_rate  # as AudioStream rounds what is asked
+        self._next_end_s = (stamp_ns - self._first_ns) / SECOND + to_seconds(message.window) + hop_s
 
     def _play(self, bag: Bag) -> Iterator[None]:
         """The whole bag, a moment further with each tick of the timer."""

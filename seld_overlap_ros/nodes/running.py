@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 from rclpy.timer import Timer
 
+from seld_overlap_ros.evaluation.events import printable
 from seld_overlap_ros.graphs import CRASHED, REFUSED, NodeKind, Parameter, Value
 from seld_overlap_ros.streaming.pcm import AudioError
 from seld_overlap_ros.up import undisturbed
@@ -115,8 +116,8 @@ def run(make_node: Callable[[], RunnableNode], args: list[str] | None = None) ->
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split())
+    """What an error says, in one line; it may name what stands in a file of others."""
+    return printable(" ".join(str(error).split()))
 
 
 def _refuse(error: Exception) -> int:

@@ -142,9 +142,10 @@ class Intake:
             return []
         self._last = samples
         self._n_alike = self._n_alike + 1 if stamp_ns == self._last_stamp_ns else 0
-        self._last_stamp_ns = stamp_ns
+        self._last_stamp_ns, windows = stamp_ns, []
         if stamp_ns and self._n_alike >= STILL and chunk.count is None and follows_ns is not None:
-            stamp_ns = follows_ns
+            windows += self.stream.disregard_stamps()
+            stamp_ns = self.stream.next_stamp_ns
             self._notices("still", "the audio's stamps stand still: it is taken for unbroken; let its source stamp "
                                    "each message with the time of its first sample")
         if stamp_ns == 0 and follows_ns is not None:
@@ -154,7 +155,7 @@ class Intake:
         if chunk.count is not None:
             stamp_ns, samples = self._frames.push(chunk.count, stamp_ns, samples, rate)
         self.counts.add(samples, rate)
-        return self.stream.push(stamp_ns, samples, rate, exact=chunk.count is not None)
+        return windows + self.stream.push(stamp_ns, samples, rate, exact=chunk.count is not None)
 
     def _came_twice(self, stamp_ns: int, samples: np.ndarray) -> bool:
         """Whether a message is the one before again, as from a relay; silence always looks the same."""

@@ -140,6 +140,16 @@ class AudioStream:
             windows += self._judge(is_last=True)
         return windows
 
+    def disregard_stamps(self) -> list[Window]:
+        """The stamps of late mean nothing: what is held follows on -> the windows that it completes.
+
+        Before the first window, time counts from the first stamp again, from which those after it have moved it.
+        """
+        if self._is_before_the_first_window:
+            self._start_ns = self._first_ns
+        held, self._held = self._held, []
+        return [window for one in held for window in self._feed(one.samples)]
+
     def _judge(self, is_last: bool = False) -> list[Window]:
         """Put the first held chunk where it belongs, if what followed tells where, and the others after it."""
         first, *others = self._held
@@ -220,7 +230,7 @@ class AudioStream:
         self._start(stamp_ns)
 
     def _start(self, stamp_ns: int) -> None:
-        self._start_ns = stamp_ns
+        self._start_ns = self._first_ns = stamp_ns
         self._drift_ns = 0  # of the stamps against _start_ns and the count of samples
         self._n_in = 0  # samples at the chunks' rate
         self._n_to_drop = 0  # of those to come

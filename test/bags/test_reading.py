@@ -366,6 +366,20 @@ def test_audio_without_stamps_is_placed_by_the_time_of_its_reception(bag, tmp_pa
     assert [event.onset_s for event in found.events] == pytest.approx([0.5, 1.5])
 
 
+@pytest.mark.parametrize("stamp_ns", [START_NS, START_NS - 3600 * SECOND, 1])
+def test_audio_whose_stamps_stand_still_is_placed_by_the_time_of_its_reception(bag, tmp_path, samples, stamp_ns):
+    def change(topic, message, ns):
+        still = topic == "/audio_stamped"
+        return topic, shifted(message, stamp_ns - to_ns(message.header.stamp)) if still else message, ns
+
+    found = read_bag(rewrite(bag, tmp_path / "still", change))
+    assert found.duration_s == 7.0 and not found.notes
+    assert [event.onset_s for event in found.events] == pytest.approx([0.5, 1.5])
+    np.testing.assert_array_equal(found.samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
+    got, said = windows(found)
+    assert found.since_start(got[0].stamp_ns) == 0.0 and "the audio's stamps stand still" in " ".join(said)
+
+
 def test_audio_at_another_rate_is_resampled(tmp_path, scene, samples):
     soundfile.write(scene, np.repeat(samples, 3, axis=0), 3 * RATE, subtype="PCM_16")
     write_bag(tmp_path / "bag", from_scene(scene))

@@ -110,6 +110,13 @@ def test_bad_files_are_named_and_the_others_taken(own, tmp_path, write_sound):
     assert "mine/cat/quiet.wav: nothing sounds in its first 13 s." in report.skipped
 
 
+def test_the_name_of_a_file_steers_no_terminal(own, tmp_path):
+    (own / "cat" / "\x1b[2J.wav").write_text("no sound")
+    done = CliRunner().invoke(app, ["data", "import", "folder", str(own), "--into", str(tmp_path / "sounds")])
+    assert done.exit_code == 0 and "\x1b[2J" not in done.output
+    assert "mine/cat/?[2J.wav: cannot be read" in done.output and len(done.output.splitlines()) > 5
+
+
 def test_any_rate_channels_and_length_are_taken(tmp_path, write_sound, tone):
     stereo = np.stack([tone(500, 9.0, 44100)] * 2, axis=1) + 0.1 * np.sin(np.arange(9 * 44100) / 9)[:, None]
     write_sound(tmp_path / "mine" / "hum" / "long.ogg", stereo, 44100)

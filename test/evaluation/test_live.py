@@ -46,6 +46,14 @@ def said(event, at_s, ended=False):
                 duration=time(round(event.duration_s * SECOND), "Duration"), ended=ended)
 
 
+def load(**factors):
+    """What nodes say of theirs on /diagnostics."""
+    lines = [make("diagnostic_msgs/msg/DiagnosticStatus", level=0, name=f"{node}: windows", message="", hardware_id="",
+                  values=[make("diagnostic_msgs/msg/KeyValue", key="real-time factor", value=value)])
+             for node, value in factors.items()]
+    return make(TYPES["/diagnostics"], header=header(0.0), status=lines)
+
+
 def window(at_s, events=(), ended=()):
     return make(TYPES["/events"], header=header(at_s), window=time(2 * SECOND, "Duration"),
                 events=[said(event, at_s) for event in events], ended=[said(event, at_s, True) for event in ended])
@@ -124,11 +132,7 @@ def test_a_run_in_which_nothing_was_said_is_no_crash(bag, recorded):
 def test_what_was_separated_and_the_load_are_in_a_run(bag, recorded):
     chunk = make(TYPES["/separated"], header=header(1.0), event=said(DOG, 0.0), sequence=0, sample_rate=16000,
                  samples=np.ones(160, np.float32))
-    lines = [make("diagnostic_msgs/msg/DiagnosticStatus", level=0, name=f"{node}: windows", message="", hardware_id="",
-                  values=[make("diagnostic_msgs/msg/KeyValue", key="real-time factor", value=value)])
-             for node, value in (("gate_node", "unknown"), ("ssl_node", "0.25"))]
-    run = recorded((1.0, "separated", chunk),
-                   (2.0, "/diagnostics", make(TYPES["/diagnostics"], header=header(2.0), status=lines)))
+    run = recorded((1.0, "separated", chunk), (2.0, "/diagnostics", load(gate_node="unknown", ssl_node="0.25")))
     assert run.factors == {"ssl_node": 0.25}
     track = heard_live(bag, run).separated[DOG.id]
     assert track.start == 16000 and len(track.samples()) == 160
@@ -161,6 +165,14 @@ def test_a_message_that_cannot_be_read_is_left_out_and_noted(bag, tmp_path):
     run = read_run(tmp_path / "run")
     assert not run.windows and len(run.audio) == 1
     assert len(run.notes) == 1 and run.notes[0].startswith("a message on /events of run is left out: ")
+
+
+@pytest.mark.parametrize("value", ["quick", "", "nan"])
+def test_a_real_time_factor_that_is_no_number_is_left_out_and_noted(recorded, value):
+    run = recorded((1.0, "/diagnostics", load(ssl_node="0.25")), (2.0, "/diagnostics", load(full_node=value)))
+    assert run.factors == {"ssl_node": 0.25}
+    assert run.notes == ["a message on /diagnostics of run is left out: the real-time factor of full_node is "
+                         f"{value!r}, which is no number"]
 
 
 @pytest.fixture

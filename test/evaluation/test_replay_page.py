@@ -88,6 +88,18 @@ def test_what_comes_from_files_is_escaped():
     assert Page(html).all("script") == [{}] and "&lt;script" in html
 
 
+def test_what_one_system_could_not_hear_is_shown_of_the_others_and_none_is_called_best():
+    bags = [fake_bag(stems=STEMS, name="one"), fake_bag(stems=STEMS, name="two")]
+    good = heard(*TRUTH, looks=LOOKS, mixture=MIXTURE, separated=STEMS)
+    html, _ = page(bags, good=[good, good], dead=[good, heard(n_windows=0, notes=("not played",))])
+    assert [one["aria-label"] for one in Page(html).all("audio")].count("Play good") == 4
+    assert [one["aria-label"] for one in Page(html).all("audio")].count("Play dead") == 2
+    assert "1 named, 1 found of 1" in html and '<b class="good">' not in html and '<th scope="col">sounds</th>' in html
+    assert "two cannot be heard by dead, and counts for the other systems alone: not played" in html
+    for alike, _ in (page(), page(bags, good=[good, good], poor=[good, heard(mixture=MIXTURE)])):
+        assert '<b class="good">' in alike and " found of " not in alike
+
+
 @pytest.mark.parametrize("bag", [fake_bag(None), fake_bag(()), fake_bag(duration_s=0.4), fake_bag(duration_s=0.0)])
 def test_a_page_with_little_on_it_is_whole(bag):
     for one in (heard(), heard(n_windows=0)):

@@ -98,11 +98,27 @@ def test_systems_are_compared_on_the_same_sounds():
 def test_a_bag_that_cannot_be_scored_is_named_and_counts_for_no_system():
     bags = [fake_bag(name="fine"), fake_bag(truth=None, name="bare"), fake_bag(name="short")]
     deaf = heard(n_windows=0, notes=("audio refused: the audio has 4 channels",))
-    result = evaluated(bags, a=[heard(*TRUTH)] * 3, b=[heard(), heard(), deaf])
+    result = evaluated(bags, a=[heard(*TRUTH), heard(*TRUTH), deaf], b=[heard(), heard(), deaf])
     assert result["problems"] == ["bare has no ground truth and cannot be scored",
-                                  "short cannot be heard by b: audio refused: the audio has 4 channels"]
+                                  "short cannot be heard by a, b: audio refused: the audio has 4 channels"]
     assert [result["systems"][name]["all"]["n"] for name in "ab"] == [2, 2]
     assert len(result["systems"]["a"]["heard"]) == 3
+
+
+def test_a_bag_that_one_system_cannot_hear_counts_for_the_others_and_where_those_are_compared():
+    bags = [fake_bag(name="one"), fake_bag((Event(1, FRONT, "bell", 1.0, 2.0),), name="two")]
+    failed = heard(n_windows=0, notes=("two could not be played to the graph full",))
+    result = evaluated(bags, good=[heard(*TRUTH), heard(*bags[1].events)], bad=[heard(), heard()], dead=[
+        heard(*TRUTH), failed])
+    assert result["problems"] == ["two cannot be heard by dead, and counts for the other systems alone: two could not "
+                                  "be played to the graph full"]
+    assert {name: one["all"]["n"] for name, one in result["systems"].items()} == {"good": 3, "bad": 3, "dead": 2}
+    assert result["systems"]["good"]["by_class"]["bell"]["named"] == 1
+    n_compared = {(pair["first"], pair["second"]): pair["n"] for pair in result["compared"]}
+    assert n_compared == {("good", "bad"): 3, ("good", "dead"): 2, ("bad", "dead"): 2}
+    assert "bell 1 1, 1 0, 0 0, 0 of 0" in " ".join(shown(result).split())
+    bare = evaluated([fake_bag(None, name="bare")], good=[heard()], dead=[failed])
+    assert bare["problems"] == ["bare cannot be heard by dead: two could not be played to the graph full"]
 
 
 def test_limits_are_read_and_held_against_each_system():

@@ -108,6 +108,15 @@ def test_in_step_small_chunks_come_a_few_at_a_time():
     assert max(after - before for before, after in pairwise([*counts, 300])) <= bag_player.BURST
 
 
+def test_in_step_the_next_window_ends_after_the_hop_that_the_graph_makes_of_the_asked_one():
+    player = SimpleNamespace(_first_ns=None, value={"hop": 0.06}.get)  # whole frames of it are 0.064 s
+    for n in range(2):
+        window = SoundEventArray(header=convert.to_header(START_NS + n * SECOND * 64 // 1000, ""),
+                                 window=convert.to_duration(SECOND))
+        bag_player.BagPlayer._on_events(player, window)
+    assert player._next_end_s == pytest.approx(1.0 + 2 * 0.064)
+
+
 def test_in_step_with_a_graph_that_says_nothing_it_says_so_and_plays_on(bag, ear, monkeypatch, capfd):
     monkeypatch.setattr(bag_player, "PATIENCE_S", 1.0)
     assert run(bag_player, bag=bag, rate=0.0, window=1.0, hop=0.5, listeners=1) == 0

@@ -80,8 +80,11 @@ def test_a_graph_that_cannot_hear_the_bag_is_told_in_a_sentence(bag, tmp_path, c
              "--out", tmp_path / "scores.json"]
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 2
-    assert "bag cannot be heard by cascade, live: bag could not be played to the graph stages" in done.output
+    assert ("bag cannot be heard by cascade, live, and counts for the other systems alone: bag could not be played to "
+            "the graph stages") in done.output
     assert "Traceback" not in done.output
+    result = json.loads((tmp_path / "scores.json").read_text())
+    assert result["systems"]["cascade"]["all"]["n"] and not result["systems"]["cascade, live"]["all"]["n"]
 
 
 @pytest.mark.parametrize("starter", ["launch"], indirect=True)

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 from seld_overlap_ros.graphs import CRASHED, GRAPHS, REFUSED
+from seld_overlap_ros.nodes.running import one_line
 from seld_overlap_ros.up import command
 
 pytestmark = pytest.mark.ros
@@ -69,6 +70,10 @@ def test_a_callback_is_refused_what_it_names_and_crashes_for_a_mistake(error, co
         assert line.endswith("mend this")
     else:
         assert "Traceback" in ended.stderr and "shapes do not fit" in ended.stderr
+
+
+def test_what_an_error_says_is_one_line_that_steers_no_terminal():
+    assert one_line(ValueError("no topic\n  \x1b[2J/audio")) == "no topic ?[2J/audio"
 
 
 PARAMETERS = """

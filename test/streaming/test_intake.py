@@ -150,6 +150,15 @@ def test_audio_whose_stamps_stand_still_is_heard_and_said(front_end, intake, sam
     assert any("the audio's stamps stand still" in sentence for sentence in said)
 
 
+@pytest.mark.parametrize("n", [400, 800, 1024, 1280])
+def test_where_stamps_stand_still_time_counts_from_the_first(intake, samples, n):
+    intake.describe(GOOD)
+    chunks = [Chunk(START_NS, encode(samples[first : first + n], "S16LE")) for first in range(0, len(samples), n)]
+    windows = [window for chunk in chunks for window in intake.push(chunk)] + intake.stream.settle()
+    assert hears_the_window(windows, samples)
+    assert abs(windows[0].stamp_ns - START_NS) < SECOND // 1000
+
+
 @pytest.mark.parametrize("n", [160, 512, 1600])
 def test_messages_that_come_twice_count_once(intake, samples, said, n):
     intake.describe(GOOD)
