@@ -23,7 +23,7 @@ from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.evaluation.recording import Recording, Track
 from seld_overlap_ros.graphs import SAMPLE_FORMAT, SAMPLE_RATE
 from seld_overlap_ros.messages import AUDIO_KINDS, SECOND, AudioKind, from_audio_info, from_event, to_ns
-from seld_overlap_ros.streaming.intake import STILL, Intake
+from seld_overlap_ros.streaming.intake import Intake, stand_still
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat, Description
 from seld_overlap_ros.streaming.stream import Window
@@ -135,8 +135,18 @@ class _Survey:
     def stamped(self) -> bool:
         """Whether the audio has stamps that tell its time: not where there is none, or all are the same one."""
         stamps = {stamp_ns for stamp_ns, _, _ in self.chunks}
-        stands_still = len(stamps) == 1 and len(self.chunks) > STILL  # then a node takes it for unbroken too
-        return any(stamps) and not stands_still
+        length_ns = sum(self.length_ns(n_bytes, described) for _, n_bytes, described in self.chunks)
+        # then a node takes it for unbroken too
+        unbroken = len(stamps) == 1 and stand_still(len(self.chunks), length_ns / SECOND)
+        return any(stamps) and not unbroken
+
+    def length_ns(self, n_bytes: int, described: Description | None) -> int:
+        """Of a chunk; 0 where its format is none, which is said when it is listened to."""
+        try:
+            audio = AudioFormat(*(described or _told(self.described, self.n_channels)))
+        except AudioError:
+            return 0
+        return n_bytes // audio.frame_bytes * SECOND // audio.sample_rate
 
 
 def _survey(storage: Storage, topics: _Topics, n_channels: int) -> _Survey:
@@ -182,23 +192,16 @@ def _told(described: Description | None, n_channels: int) -> Description:
 
 def _stretches(found: _Survey) -> list[_Stretch]:
     stretches: list[_Stretch] = []
+    stamped = found.stamped  # it goes through all chunks
     for stamp_ns, n_bytes, described in found.chunks:
         last = stretches[-1] if stretches else None
-        length_ns = _length_ns(n_bytes, described or _told(found.described, found.n_channels))
-        if not found.stamped:  # then it is unbroken, and was received when its last sample had sounded
+        length_ns = found.length_ns(n_bytes, described)
+        if not stamped:  # then it is unbroken, and was received when its last sample had sounded
             stamp_ns = last.end_ns if last else found.received_ns - length_ns
         if last is None or abs(stamp_ns - last.end_ns) > JUMP_NS:
             stretches.append(_Stretch(stamp_ns, stamp_ns, last.at_ns + last.end_ns - last.start_ns if last else 0))
         stretches[-1].end_ns = stamp_ns + length_ns
     return stretches
-
-
-def _length_ns(n_bytes: int, described: Description) -> int:
-    try:
-        audio = AudioFormat(*described)
-    except AudioError:
-        return 0  # it is refused in a sentence when it is listened to
-    return n_bytes // audio.frame_bytes * SECOND // audio.sample_rate
 
 
 class Bag:

@@ -14,7 +14,8 @@ from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import AudioError, AudioFormat, Description, decode, mend
 from seld_overlap_ros.streaming.stream import AudioStream, Window
 
-STILL = 10  # messages in a row with one stamp that tell that it means nothing; doubled audio makes pairs
+STILL = 10  # messages in a row with one stamp that tell that it means nothing
+STILL_S = 1.0  # of audio in them, and fewer will do: long ones would have filled a window before there are so many
 MAX_WAITING = 64 * 2**20  # [bytes] kept until the format is known
 
 
@@ -27,6 +28,11 @@ class Chunk:
     described: Description | None = None  # None: what `Intake.describe` was told last
     count: int | None = None  # number of the message, of a source whose messages overlap (OverlappingFrames)
     frame_id: str = ""
+
+
+def stand_still(n_messages: int, seconds: float) -> bool:
+    """Whether so many messages in a row with one stamp, with so much audio, tell that it means nothing."""
+    return n_messages > STILL or (n_messages > 2 and seconds >= STILL_S)  # doubled audio makes pairs
 
 
 class Intake:
@@ -54,8 +60,8 @@ class Intake:
         self._refusal: AudioError | None = None
         self._waiting: deque[Chunk] = deque()
         self._waiting_bytes = 0
-        self._last_stamp_ns, self._n_alike = 0, 0  # chunks in a row with the stamp of the one before
-        self._last = np.zeros((0, 0), np.float32)  # samples of that
+        self._last_stamp_ns, self._last = 0, np.zeros((0, 0), np.float32)  # of the latest chunk
+        self._n_alike, self._alike_s = 0, 0.0  # chunks in a row with its stamp, and how long they are
 
     @property
     def counts(self) -> AudioCounts:
@@ -141,9 +147,12 @@ class Intake:
                                    "publish the audio")
             return []
         self._last = samples
-        self._n_alike = self._n_alike + 1 if stamp_ns == self._last_stamp_ns else 0
-        self._last_stamp_ns, windows = stamp_ns, []
-        if stamp_ns and self._n_alike >= STILL and chunk.count is None and follows_ns is not None:
+        if stamp_ns != self._last_stamp_ns:
+            self._last_stamp_ns, self._n_alike, self._alike_s = stamp_ns, 0, 0.0
+        self._n_alike, self._alike_s = self._n_alike + 1, self._alike_s + len(samples) / rate
+        windows = []
+        still = stamp_ns and stand_still(self._n_alike, self._alike_s)
+        if still and chunk.count is None and follows_ns is not None:
             windows += self.stream.disregard_stamps()
             stamp_ns = self.stream.next_stamp_ns
             self._notices("still", "the audio's stamps stand still: it is taken for unbroken; let its source stamp "

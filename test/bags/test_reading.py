@@ -11,7 +11,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from two_sounds import RATE, SOUNDS
 
 from seld_overlap_ros.bags.definitions import type_store
-from seld_overlap_ros.bags.reading import BagError, read_bag
+from seld_overlap_ros.bags.reading import BagError, _stretches, _Survey, read_bag
 from seld_overlap_ros.bags.scenes import from_scene
 from seld_overlap_ros.bags.storage import _numbered
 from seld_overlap_ros.bags.writing import START_NS, write_bag
@@ -378,6 +378,33 @@ def test_audio_whose_stamps_stand_still_is_placed_by_the_time_of_its_reception(b
     np.testing.assert_array_equal(found.samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
     got, said = windows(found)
     assert found.since_start(got[0].stamp_ns) == 0.0 and "the audio's stamps stand still" in " ".join(said)
+
+
+def test_so_is_audio_of_a_few_long_messages_whose_stamps_stand_still(tmp_path, scene, samples):
+    made = from_scene(scene)
+    whole = np.concatenate(list(made.chunks))
+    write_bag(tmp_path / "bag", replace(made, chunks=np.split(whole, 5)))
+
+    def change(topic, message, ns):
+        still = topic == "/audio_stamped"
+        return topic, shifted(message, START_NS - to_ns(message.header.stamp)) if still else message, ns
+
+    found = read_bag(rewrite(tmp_path / "bag", tmp_path / "still", change))
+    assert (found.n_chunks, found.duration_s) == (5, 7.0)
+    assert [event.onset_s for event in found.events] == pytest.approx([0.5, 1.5])
+    np.testing.assert_array_equal(found.samples(FrontEnd(), 8)[0][:, : len(samples)], samples.T)
+
+
+def test_whether_stamps_tell_the_time_is_asked_once_and_not_of_each_of_many_messages():
+    asked = []
+
+    class Chunks(list):
+        def __iter__(self):
+            asked.append(len(self))
+            return super().__iter__()
+
+    survey = _Survey(1, Chunks((n * SECOND // 10, 3200, None) for n in range(100)))
+    assert len(_stretches(survey)) == 1 and len(asked) < 10
 
 
 def test_audio_at_another_rate_is_resampled(tmp_path, scene, samples):

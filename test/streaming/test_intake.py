@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seld_overlap_ros.config import FrontEnd
-from seld_overlap_ros.streaming.intake import Chunk, Intake
+from seld_overlap_ros.streaming.intake import Chunk, Intake, stand_still
 from seld_overlap_ros.streaming.notices import Notices
 from seld_overlap_ros.streaming.pcm import SAMPLE_FORMATS, Description, encode
 from seld_overlap_ros.streaming.stream import SECOND
@@ -157,6 +157,25 @@ def test_where_stamps_stand_still_time_counts_from_the_first(intake, samples, n)
     windows = [window for chunk in chunks for window in intake.push(chunk)] + intake.stream.settle()
     assert hears_the_window(windows, samples)
     assert abs(windows[0].stamp_ns - START_NS) < SECOND // 1000
+
+
+@pytest.mark.parametrize("n", [6400, 8000, 16000, 40000])
+def test_where_stamps_of_long_messages_stand_still_nothing_is_lost_and_time_counts_from_the_first(notices, n):
+    intake = Intake(FrontEnd(), 2, 0.512, notices)
+    intake.describe(GOOD)
+    samples = np.random.default_rng(0).uniform(-1, 1, (10 * 16000, 2)).astype(np.float32)
+    windows = [window for first in range(0, len(samples), n)
+               for window in intake.push(Chunk(START_NS, encode(samples[first : first + n], "S16LE")))]
+    starts = range(0, len(samples) - FrontEnd().window_samples, 8192)
+    assert [window.stamp_ns for window in windows] == [START_NS + start * SECOND // 16000 for start in starts]
+    for window, start in zip(windows, starts, strict=True):
+        np.testing.assert_allclose(window.samples.T, samples[start : start + FrontEnd().window_samples], atol=2**-15)
+
+
+@pytest.mark.parametrize(("n_messages", "seconds", "expected"), [
+    (2, 5.0, False), (3, 0.9, False), (3, 1.0, True), (10, 0.1, False), (11, 0.1, True)])
+def test_a_pair_of_messages_or_a_few_short_ones_may_share_a_stamp(n_messages, seconds, expected):
+    assert stand_still(n_messages, seconds) == expected
 
 
 @pytest.mark.parametrize("n", [160, 512, 1600])
