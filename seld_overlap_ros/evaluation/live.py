@@ -166,7 +166,12 @@ def judge(bag: Bag, run: Run, offline: Heard, notes: tuple[str, ...] = ()) -> tu
 
 
 def _latencies_s(run: Run) -> Iterator[float]:
-    """Of each window whose audio has stamps; its last sample came with the last chunk that begins in it."""
+    """Of each window whose audio has stamps; its last sample came with the last chunk that begins in it.
+
+    Of stamps that stand still, none tells which chunk that is.
+    """
+    if len(run.audio) > 1 and len({stamp_ns for stamp_ns, _ in run.audio}) == 1:
+        return
     stamps_ns, received_s = np.array([each[0] for each in run.audio]), np.array([each[1] for each in run.audio])
     for came_s, message in run.windows:
         start_ns = to_ns(message.header.stamp)

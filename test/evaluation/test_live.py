@@ -111,6 +111,12 @@ def test_a_run_is_heard_as_offline_and_its_latency_counts_from_the_last_sample(b
     assert "3 of 3 windows" in live.in_words() and "events as offline" in live.in_words()
 
 
+def test_how_late_it_is_is_not_known_where_all_stamps_are_the_same(bag, recorded):
+    chunks = [(second, topic, 0.0) for second, topic, _ in audio(0.0, 1.8, 1.9, 2.9)]
+    _, live = judge(bag, recorded(*chunks, (3.4, "events", window(0.0, [DOG]))), offline(DOG))
+    assert np.isnan(live.latency_median_s) and "how late is not known" in live.in_words()
+
+
 def test_windows_that_never_came_are_named(bag, recorded):
     _, live = judge(bag, recorded(*audio(0.0, 1.9), (2.5, "events", window(0.0, [DOG]))), offline(DOG))
     assert (live.n_heard, live.n_expected, live.dropped_s) == (1, 3, (1.0, 2.0))
