@@ -31,7 +31,6 @@ from seld_overlap_ros.evaluation.replay_tables import (
     in_form,
     is_known,
     is_sure,
-    of_how_many,
     on_the_same,
 )
 
@@ -108,8 +107,9 @@ def _notes(result: dict) -> str:
 
 def _systems(result: dict) -> str:
     heads = {head: column for head, column in COLUMNS.items() if is_known(result, column[0])}
-    if on_the_same(result):
-        del heads["sounds"]  # all have what the lead says
+    n_true = sum(len(bag["truth"] or ()) for bag in result["bags"])
+    if all(one["all"]["n"] == n_true for one in result["systems"].values()):
+        del heads["sounds"]  # the lead says it
     rows = []
     for name, one in result["systems"].items():
         cells = [_score(result, score, one["all"], form) for score, form in heads.values()]
@@ -134,7 +134,7 @@ def _score(result: dict, score: str, of_system: dict, form: str) -> str:
     known = [other for other in others if other is not None]
     best = min(known, default=None) if score in LESS_IS_BETTER else max(known, default=None)
     shown = in_form(value, form).replace("-", "−") if value is not None else "-"
-    if value is not None and len(known) > 1 and value == best and on_the_same(result):
+    if value is not None and len(known) > 1 and value == best and score != "n" and on_the_same(result):
         shown = f'<b class="good">{shown}</b>'
     if score in INTERVALS and of_system["n"]:
         shown += "<small>{:.2f} to {:.2f}</small>".format(*of_system[INTERVALS[score]])
@@ -164,9 +164,10 @@ def _scene(result: dict, number: int, title: str) -> str:
     length_s = bag["duration_s"] or 1.0  # of audio of which none can be heard: an empty second
     sectors = {name: math.radians(one["heard"][number]["sector_deg"]) for name, one in result["systems"].items()}
     scenes = {name: Scene(truth, events, length_s, sectors[name], palette) for name, events in heard.items()}
-    plots = "".join(
-        f'<h3>{escape(name)}</h3><div class="plot">{timeline_axis(scene)}<div class="scroll" tabindex="0" '
+    plots = "".join(f"<h3>{escape(name)}</h3>" + (
+        f'<div class="plot">{timeline_axis(scene)}<div class="scroll" tabindex="0" '
         f'role="region" aria-label="Timeline of {escape(name)}">{timeline(scene)}</div></div>'
+        if result["systems"][name]["heard"][number]["n_windows"] else '<p class="soft">It could not be heard.</p>')
         for name, scene in scenes.items())
     heading = f"<h3>{escape(printable(title))}</h3>" if title else ""
     return f'{heading}<div class="card scene">{legend(next(iter(scenes.values())))}{plots}</div>'
@@ -181,17 +182,19 @@ def _each(result: dict, draw: Callable[[str, dict], str]) -> str:
 
 
 def _groups(result: dict, key: str, head: str, in_words: Callable[[str], str]) -> str:
-    of_systems = [one[key] for one in result["systems"].values()]
+    """What became of each group of sounds; of how many, where that is not the same for all systems."""
+    of_systems, same = [one[key] for one in result["systems"].values()], on_the_same(result)
     rows = []
     for group in sorted({group for groups in of_systems for group in groups}, key=in_order):
         counts = [groups.get(group, NONE) for groups in of_systems]
-        n = max(one["n"] for one in counts)
-        rows.append([in_words(group), str(n), *(_counts(one, n) for one in counts)])
-    return _table([head, "sounds", *map(escape, result["systems"])], rows)
+        n = [str(counts[0]["n"])] if same else []
+        rows.append([in_words(group), *n, *(_counts(one, same) for one in counts)])
+    return _table([head, *(["sounds"] if same else []), *map(escape, result["systems"])], rows)
 
 
-def _counts(one: dict, most: int) -> str:
-    parts = [f"{one['named']} named, {one['found']} found{of_how_many(one['n'], most)}"] if one["n"] else []
+def _counts(one: dict, same: bool) -> str:
+    of_how_many = "" if same else f" of {one['n']}"
+    parts = [f"{one['named']} named, {one['found']} found{of_how_many}"] if one["n"] else []
     parts += [f"{one['extra']} extra"] if one["extra"] else []
     parts += [_decibels(one["si_sdri"])] if one["si_sdri"] is not None else []
     found, named = (100 * one[what] / max(one["n"], 1) for what in ("found", "named"))

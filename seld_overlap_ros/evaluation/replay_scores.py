@@ -133,7 +133,9 @@ def _sounds(scored: Scored) -> list[dict]:
 
 
 def _run_time(bags: Sequence[Bag], heard: Sequence[Heard]) -> dict:
-    wall_s, audio_s = sum(one.wall_s for one in heard), sum(bag.duration_s for bag in bags)
+    """Of the bags that a system could hear: what it did not hear took no time."""
+    times = [(one.wall_s, bag.duration_s) for bag, one in zip(bags, heard, strict=True) if one.n_windows]
+    wall_s, audio_s = (sum(pair[n] for pair in times) for n in (0, 1))
     latency_s = [seconds for one in heard for seconds in one.latency_s]
     return {"wall_s": wall_s, "times_real_time": audio_s / wall_s if wall_s else math.nan, "latency_s": latency_s}
 

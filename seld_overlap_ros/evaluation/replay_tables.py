@@ -63,24 +63,19 @@ def is_known(result: dict, score: str) -> bool:
 
 
 def _classes_table(result: dict) -> Table:
-    """How many of each class were found and named by each system."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
+    """How many of each class were found and named by each system; of how many, where that is not the same for all."""
+    table, same = Table(box=None, header_style="dim", pad_edge=False), on_the_same(result)
     table.add_column("class", no_wrap=True)
-    table.add_column("sounds", justify="right")
+    if same:
+        table.add_column("sounds", justify="right")
     for name in result["systems"]:
         table.add_column(f"{name}: found, named", justify="right")
     of_systems = [of_system["by_class"] for of_system in result["systems"].values()]
     for label in sorted({label for classes in of_systems for label, counts in classes.items() if counts["n"]}):
         counts = [classes.get(label, NONE) for classes in of_systems]
-        most = max(one["n"] for one in counts)
-        table.add_row(in_words(label), str(most), *(f"{one['found']}, {one['named']}{of_how_many(one['n'], most)}"
-                                                    for one in counts))
+        cells = [f"{one['found']}, {one['named']}" + ("" if same else f" of {one['n']}") for one in counts]
+        table.add_row(in_words(label), *([str(counts[0]["n"])] if same else []), *cells)
     return table
-
-
-def of_how_many(n: int, most: int) -> str:
-    """What is to be said where a system could not hear some bags, and so not all sounds of a group."""
-    return "" if n == most else f" of {n}"
 
 
 def on_the_same(result: dict) -> bool:

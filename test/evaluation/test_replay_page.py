@@ -94,10 +94,28 @@ def test_what_one_system_could_not_hear_is_shown_of_the_others_and_none_is_calle
     html, _ = page(bags, good=[good, good], dead=[good, heard(n_windows=0, notes=("not played",))])
     assert [one["aria-label"] for one in Page(html).all("audio")].count("Play good") == 4
     assert [one["aria-label"] for one in Page(html).all("audio")].count("Play dead") == 2
-    assert "1 named, 1 found of 1" in html and '<b class="good">' not in html and '<th scope="col">sounds</th>' in html
+    assert '<b class="good">' not in html and html.count('<th scope="col">sounds</th>') == 1  # of the systems alone
+    assert "2 named, 2 found of 2" in html and "1 named, 1 found of 1" in html
+    assert html.count('<svg class="axis"') == 3 and html.count("It could not be heard.") == 1
     assert "two cannot be heard by dead, and counts for the other systems alone: not played" in html
     for alike, _ in (page(), page(bags, good=[good, good], poor=[good, heard(mixture=MIXTURE)])):
         assert '<b class="good">' in alike and " found of " not in alike
+        assert alike.count('<th scope="col">sounds</th>') == 3  # of the groups alone
+
+
+def test_where_each_system_hears_another_bag_each_is_shown_of_its_own():
+    bags, deaf = [fake_bag(name="one"), fake_bag((*TRUTH, replace(TRUTH[0], id=3, onset_s=6.0)), name="two")], heard(
+        n_windows=0)
+    html, result = page(bags, four=[heard(*TRUTH), deaf], eight=[deaf, heard(*TRUTH)])
+    assert "1 named, 1 found of 1" in html and "1 named, 1 found of 2" in html
+    assert result["compared"] == [] and '<th scope="col">On the same sounds</th>' not in html
+
+
+def test_what_no_system_could_hear_counts_for_none_and_how_many_counted_is_said():
+    deaf = heard(n_windows=0)
+    html, _ = page([fake_bag(name="one"), fake_bag(name="two")], good=[heard(*TRUTH), deaf], poor=[heard(), deaf])
+    assert "4 true sounds" in html and html.count('<th scope="col">sounds</th>') == 4
+    assert '<td><b class="good">1.000</b>' in html and '<td><b class="good">2</b>' not in html
 
 
 @pytest.mark.parametrize("bag", [fake_bag(None), fake_bag(()), fake_bag(duration_s=0.4), fake_bag(duration_s=0.0)])

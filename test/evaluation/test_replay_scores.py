@@ -107,7 +107,7 @@ def test_a_bag_that_cannot_be_scored_is_named_and_counts_for_no_system():
 
 def test_a_bag_that_one_system_cannot_hear_counts_for_the_others_and_where_those_are_compared():
     bags = [fake_bag(name="one"), fake_bag((Event(1, FRONT, "bell", 1.0, 2.0),), name="two")]
-    failed = heard(n_windows=0, notes=("two could not be played to the graph full",))
+    failed = replace(heard(n_windows=0, notes=("two could not be played to the graph full",)), wall_s=math.nan)
     result = evaluated(bags, good=[heard(*TRUTH), heard(*bags[1].events)], bad=[heard(), heard()], dead=[
         heard(*TRUTH), failed])
     assert result["problems"] == ["two cannot be heard by dead, and counts for the other systems alone: two could not "
@@ -116,7 +116,9 @@ def test_a_bag_that_one_system_cannot_hear_counts_for_the_others_and_where_those
     assert result["systems"]["good"]["by_class"]["bell"]["named"] == 1
     n_compared = {(pair["first"], pair["second"]): pair["n"] for pair in result["compared"]}
     assert n_compared == {("good", "bad"): 3, ("good", "dead"): 2, ("bad", "dead"): 2}
-    assert "bell 1 1, 1 0, 0 0, 0 of 0" in " ".join(shown(result).split())
+    said = " ".join(shown(result).split())
+    assert "bell 1, 1 of 1 0, 0 of 1 0, 0 of 0" in said and "dog 1, 1 of 1 0, 0 of 1 1, 1 of 1" in said
+    assert {one["times_real_time"] for one in result["run_time"].values()} == {8.0}  # of what each has heard
     bare = evaluated([fake_bag(None, name="bare")], good=[heard()], dead=[failed])
     assert bare["problems"] == ["bare cannot be heard by dead: two could not be played to the graph full"]
 
