@@ -56,7 +56,8 @@ def waves(bags: Sequence[Bag], heard: Mapping[str, Sequence[Heard]]) -> list[Wav
     found = []
     for number, bag in enumerate(bags):
         of_bag = {name: of_system[number] for name, of_system in heard.items()}
-        mixture = next((one.mixture for one in of_bag.values() if one.mixture), None)
+        # one that could not hear the bag has an empty mixture
+        mixture = next((one.mixture for one in of_bag.values() if one.mixture and one.mixture.chunks), None)
         found.append(Waves(mixture, bag.stems(mixture.sample_rate) if mixture else {},
                            {name: one.separated for name, one in of_bag.items()}))
     return found

@@ -14,6 +14,7 @@ from html_page import Page
 
 from seld_overlap_ros.evaluation import replay_page
 from seld_overlap_ros.evaluation.charts import BARS, confusion, histogram
+from seld_overlap_ros.evaluation.recording import Track
 from seld_overlap_ros.evaluation.replay import Look
 from seld_overlap_ros.evaluation.replay_page import render, waves
 
@@ -109,6 +110,14 @@ def test_where_each_system_hears_another_bag_each_is_shown_of_its_own():
     html, result = page(bags, four=[heard(*TRUTH), deaf], eight=[deaf, heard(*TRUTH)])
     assert "1 named, 1 found of 1" in html and "1 named, 1 found of 2" in html
     assert result["compared"] == [] and '<th scope="col">On the same sounds</th>' not in html
+
+
+def test_the_mixture_is_of_a_system_that_could_hear_the_bag():
+    deaf, good = heard(n_windows=0, mixture=Track(RATE)), heard(*TRUTH, looks=LOOKS, mixture=MIXTURE, separated=STEMS)
+    html, _ = page(deaf=[deaf], good=[good])
+    mixture, *_ = Page(html).all("audio")
+    samples, _ = soundfile.read(io.BytesIO(base64.b64decode(mixture["src"].split(",")[1])))
+    assert mixture["aria-label"] == "Play mixture" and samples.any()
 
 
 def test_what_no_system_could_hear_counts_for_none_and_how_many_counted_is_said():
