@@ -1,8 +1,9 @@
 """What each change of SSC in the recipe `plus` gains by itself: python tools/try_classification.py OUT
 
-SSC is trained on clean sources, with all changes and without each of them, and asked for all clean sources of the test
-mixtures, for docs/plus.md. A training that was cut off goes on; one that has ended is only scored. Two cores are used
-best by two commands side by side, each with an --only of its own, and OMP_NUM_THREADS=1.
+SSC is trained on clean sources, with all changes and without each of them, twice as wide and twice as long, and asked
+for all clean sources of the test mixtures, for docs/plus.md. A training that was cut off goes on; one that has ended is
+only scored. Two cores are used best by two commands side by side, each with an --only of its own, and
+OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ VARIANTS = {  # what the recipe, and what its stage `ssc`, is otherwise
     "no smoothing": ({"smoothing": 0.0}, {}),
     "no coloured": ({}, {"coloured": 0.0}),
     "no masked": ({}, {"masked": 0.0}),
+    "wide": ({"width": 0.5}, {}),
+    "longer": ({}, {"epochs": 24}),
 }
 
 
@@ -46,7 +49,7 @@ def try_classification(
     epochs: Annotated[Optional[int], typer.Option(help="Passes, in place of those of the recipe.")] = None,
     limit: Annotated[Optional[int], typer.Option(help="Only the first so many mixtures.")] = None,
 ) -> None:
-    """Train the stage `ssc` of `plus` with and without its changes, and print how many sources each names."""
+    """Train the stage `ssc` of `plus`, all of it and otherwise, and print how many sources each names."""
     keep_freed_memory()
     if unknown := sorted(set(only or ()) - set(VARIANTS)):
         raise typer.BadParameter(f"no {', '.join(unknown)}; there are {', '.join(VARIANTS)}")
@@ -68,7 +71,7 @@ def try_classification(
 
 
 def variant(name: str, epochs: int | None) -> Recipe:
-    """The recipe `plus` with nothing but its stage `ssc`, all of it or without one of its changes."""
+    """The recipe `plus` with nothing but its stage `ssc`, all of it or otherwise in one thing."""
     recipe, (of_recipe, of_stage) = load_recipe(shipped("training/recipes", "plus")), VARIANTS[name]
     stage = replace(recipe.stages["ssc"], **of_stage)
     return replace(recipe, **of_recipe, stages={"ssc": replace(stage, epochs=epochs or stage.epochs)})
