@@ -8,6 +8,7 @@ OMP_NUM_THREADS=1.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
@@ -51,10 +52,8 @@ def try_classification(
 ) -> None:
     """Train the stage `ssc` of `plus`, all of it and otherwise, and print how many sources each names."""
     keep_freed_memory()
-    if unknown := sorted(set(only or ()) - set(VARIANTS)):
-        raise typer.BadParameter(f"no {', '.join(unknown)}; there are {', '.join(VARIANTS)}")
-    train, val, test = (MixtureStore.load(mixtures / split) for split in ("train", "val", "test"))
-    train, test = (replace(store, truth=store.truth[:limit]) for store in (train, test))
+    check_names(only, VARIANTS)
+    train, val, test = splits(mixtures, limit)
     recordings, hits = np.array(test.recordings), {}
     for name in only or VARIANTS:
         recipe, folder = variant(name, epochs), out / str(seed) / name.replace(" ", "_")
@@ -68,6 +67,18 @@ def try_classification(
             np.save(folder / "hits.npy", named_right(config, folder, test))
         hits[name] = np.load(folder / "hits.npy")
     report("SSC", hits, recordings)
+
+
+def check_names(only: Sequence[str] | None, variants: Iterable[str]) -> None:
+    """Raises BadParameter for a name that no variant has."""
+    if unknown := sorted(set(only or ()) - set(variants)):
+        raise typer.BadParameter(f"no {', '.join(unknown)}; there are {', '.join(variants)}")
+
+
+def splits(mixtures: Path, limit: int | None) -> tuple[MixtureStore, MixtureStore, MixtureStore]:
+    """The stores train, val and test; of the first and the last no more than `limit` mixtures."""
+    train, val, test = (MixtureStore.load(mixtures / split) for split in ("train", "val", "test"))
+    return replace(train, truth=train.truth[:limit]), val, replace(test, truth=test.truth[:limit])
 
 
 def variant(name: str, epochs: int | None) -> Recipe:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import typer
 from safetensors.torch import save_file
-from try_classification import report
+from try_classification import check_names, report, splits
 
 from seld_overlap_ros.cli_data import bar, shipped
 from seld_overlap_ros.config import SystemConfig
@@ -46,10 +46,8 @@ def try_fresh(
 ) -> None:
     """Train the stage `sss_ssc` of `plus` with and without fresh mixtures, and print how many sources each names."""
     keep_freed_memory()
-    if unknown := sorted(set(only or ()) - set(VARIANTS)):
-        raise typer.BadParameter(f"no {', '.join(unknown)}; there are {', '.join(VARIANTS)}")
-    train, val, test = (MixtureStore.load(data / "mixtures" / split) for split in ("train", "val", "test"))
-    train, test = (replace(store, truth=store.truth[:limit]) for store in (train, test))
+    check_names(only, VARIANTS)
+    train, val, test = splits(data / "mixtures", limit)
     mixtures = Mixtures(train, val, replace(load_fresh(data, "train", len(train), val.labels), varied=True))
     plus = load_model("plus")
     config = replace(plus.config, system="cascade")
