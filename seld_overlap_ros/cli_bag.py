@@ -72,8 +72,10 @@ def evaluate(
     hop: Annotated[Optional[float], typer.Option(
         min=0.05, max=4.0, help="From window to window [s]; without it, and without the next two, as full_node's "
                                 "parameters have them.")] = None,
-    direction_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
-    class_threshold: Annotated[Optional[float], typer.Option(min=0, max=1)] = None,
+    direction_threshold: Annotated[Optional[float], typer.Option(
+        min=0, max=1, help="Least probability of a sound for a direction to be listened to.")] = None,
+    class_threshold: Annotated[Optional[float], typer.Option(
+        min=0, max=1, help="Least score of a class for a sound to be named.")] = None,
     channel_map: Annotated[str, typer.Option(help="Input channel of each microphone, counted from 0, such as 1,2,3,4; "
                                                   "without it, as they come.")] = "",
     classes: Annotated[str, typer.Option(help="Classes that can occur, such as door,dog_bark, which all systems must "

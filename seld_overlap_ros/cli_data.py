@@ -17,7 +17,9 @@ data_app = typer.Typer(no_args_is_help=True, help="Sounds, rooms and mixtures to
 DataFolder = Annotated[Path, typer.Option(help="Folder that holds everything made for training.")]
 ArrayName = Annotated[str, typer.Option(help="Name of a shipped array, or a YAML file.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that draw mixtures beside the one that writes them.")]
-Count = Annotated[int, typer.Option(min=1)]
+Count = Annotated[int, typer.Option(min=1, help="How many in this split.")]
+Stored = Annotated[str, typer.Option(help="Name of the stored mixtures: their folder in FOLDER.")]
+Page = Annotated[Path, typer.Option(help="Page to write.")]
 RecipeName = Annotated[str, typer.Option(help="Name of a shipped recipe, or a YAML file.")]
 
 
@@ -121,7 +123,7 @@ def rooms(folder: DataFolder = Path("data"), array: ArrayName = "circle_8", trai
 
 
 @data_app.command()
-def mix(folder: DataFolder = Path("data"), name: str = "mixtures", train: Count = 10000, val: Count = 1000,
+def mix(folder: DataFolder = Path("data"), name: Stored = "mixtures", train: Count = 10000, val: Count = 1000,
         test: Count = 5000, workers: Workers = 2, recipe: Annotated[Optional[str], typer.Option(
             help="Only the classes that this recipe names; all that there are without it.")] = None) -> None:
     """Store labelled mixtures for each split."""
@@ -144,7 +146,7 @@ def mix(folder: DataFolder = Path("data"), name: str = "mixtures", train: Count 
 
 @data_app.command()
 def card(folder: DataFolder = Path("data"), mixtures: Annotated[Optional[Path], typer.Option(
-             help="Stored mixtures; FOLDER/mixtures without it.")] = None, page: Path = Path("docs/data.md")) -> None:
+             help="Stored mixtures; FOLDER/mixtures without it.")] = None, page: Page = Path("docs/data.md")) -> None:
     """Write the data card: classes, licences, and what the stored mixtures are like, with pictures."""
     from seld_overlap_ros.data_card import write_card
 
@@ -154,7 +156,8 @@ def card(folder: DataFolder = Path("data"), mixtures: Annotated[Optional[Path], 
 @data_app.command()
 def classify(folder: DataFolder = Path("data"), by_group: Annotated[bool, typer.Option(
                  help="Split by group: recording sessions never heard before.")] = False,
-             epochs: Count = 36, out: Annotated[Optional[Path], typer.Option(
+             epochs: Annotated[int, typer.Option(min=1, help="Passes over the clips.")] = 36,
+             out: Annotated[Optional[Path], typer.Option(
                  help="Folder of the run; FOLDER/runs/clips, where the data card looks, without it.")] = None) -> None:
     """Train SSC on the clean clips and name those of the test split: what the labels are worth."""
     from seld_overlap_ros.data.sounds import load_clips
@@ -170,7 +173,9 @@ def classify(folder: DataFolder = Path("data"), by_group: Annotated[bool, typer.
 
 
 @data_app.command()
-def feed(folder: DataFolder = Path("data"), name: str = "mixtures", width: float = 0.25) -> None:
+def feed(folder: DataFolder = Path("data"), name: Stored = "mixtures",
+         width: Annotated[float, typer.Option(
+             min=0.001, max=16, help="Of the network, 1 for the paper's, as in a recipe.")] = 0.25) -> None:
     """Measure what a training step costs, and what it costs to feed it from stored and from fresh mixtures."""
     from dataclasses import replace
 
@@ -186,8 +191,9 @@ def feed(folder: DataFolder = Path("data"), name: str = "mixtures", width: float
 
 
 @data_app.command()
-def listen(mixtures: Path = Path("data/mixtures/train"), n: Count = 10,
-           page: Path = Path("build/mixtures.html")) -> None:
+def listen(mixtures: Annotated[Path, typer.Option(help="One split of stored mixtures.")] = Path("data/mixtures/train"),
+           n: Annotated[int, typer.Option(min=1, help="How many mixtures.")] = 10,
+           page: Page = Path("build/mixtures.html")) -> None:
     """Make a page to listen to: the first stored mixtures, each with its sources alone."""
     from seld_overlap_ros.listening import write_listening_page
     from seld_overlap_ros.simulation.store import MixtureStore
