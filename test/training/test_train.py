@@ -254,9 +254,13 @@ def command(stores, tmp_path):
 
 
 @pytest.mark.timeout(600)
-def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path):
-    assert command("whole").wait(timeout=200) == 0
-    cut = command("cut")
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path, processes):
+    shared = ("--processes", str(processes))
+    assert command("whole", *shared).wait(timeout=200) == 0
+    assert read_training_record(tmp_path / "whole" / "scratch.model.safetensors")["stages"]["scratch"][
+        "processes"] == processes
+    cut = command("cut", *shared)
     deadline = time.monotonic() + 200
     saved, logged = (tmp_path / "cut" / "scratch" / name for name in ("last.ckpt", "log"))
     while not (saved.is_file() and curve(logged)) and time.monotonic() < deadline:  # the loss is written after it
@@ -264,7 +268,7 @@ def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path):
     assert saved.is_file()
     cut.send_signal(signal.SIGKILL)
     assert cut.wait() == -signal.SIGKILL
-    assert command("cut").wait(timeout=200) == 0
+    assert command("cut", *shared).wait(timeout=200) == 0
     assert min(losses_by_step(logged / "version_1" / "metrics.csv")) > 0  # it does not begin anew
     whole, cut = (curve(tmp_path / name / "scratch" / "log") for name in ("whole", "cut"))
     assert len(whole) == 12 and cut == pytest.approx(whole, abs=1e-6)
@@ -345,13 +349,6 @@ def test_mixtures_of_another_array_or_other_classes_are_refused(data, drawn):
     clips = {"low": drawn[0].clips["low"]}
     with pytest.raises(ValueError, match="the rooms or the sounds for fresh ones are of another array, .* classes"):
         replace(data, fresh=replace(drawn[0], clips=clips))
-
-
-def test_two_processes_train_one_model(command, tmp_path):
-    assert command("two", "--processes", "2").wait(timeout=200) == 0
-    record = read_training_record(tmp_path / "two" / "scratch.model.safetensors")
-    assert record["stages"]["scratch"]["processes"] == 2
-    assert np.isfinite(curve(tmp_path / "two" / "scratch" / "log")).all()
 
 
 def test_two_processes_share_every_step_and_the_validation(data):
