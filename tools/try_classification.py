@@ -1,17 +1,19 @@
 """What each change of SSC in the recipe `plus` gains by itself: python tools/try_classification.py OUT
 
-SSC is trained on clean sources, with all changes and without each of them, twice as wide and twice as long, and asked
-for all clean sources of the test mixtures, for docs/plus.md. A training that was cut off goes on; one that has ended is
-only scored. Two cores are used best by two commands side by side, each with an --only of its own, and
-OMP_NUM_THREADS=1.
+SSC is trained on clean sources, with all changes and without each of them, twice as wide, twice as long, and in f32
+where the processor would take bf16, and asked for all clean sources of the test mixtures, for docs/plus.md. A training
+that was cut off goes on; one that has ended is only scored. Two cores are used best by two commands side by side, each
+with an --only of its own, and OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -27,10 +29,12 @@ from seld_overlap_ros.markdown import table
 from seld_overlap_ros.memory import keep_freed_memory
 from seld_overlap_ros.models.system import System
 from seld_overlap_ros.simulation.store import MixtureStore
+from seld_overlap_ros.training import train as train_module
 from seld_overlap_ros.training.recipe import Recipe, load_recipe
 from seld_overlap_ros.training.stages import SOURCES, load_networks, stage_file
 from seld_overlap_ros.training.train import Mixtures, claim, train_stage
 
+IN_F32 = "in f32"
 VARIANTS = {  # what the recipe, and what its stage `ssc`, is otherwise
     "plus": ({}, {}),
     "no mel_bands": ({"mel_bands": 0}, {}),
@@ -39,6 +43,7 @@ VARIANTS = {  # what the recipe, and what its stage `ssc`, is otherwise
     "no masked": ({}, {"masked": 0.0}),
     "wide": ({"width": 0.5}, {}),
     "longer": ({}, {"epochs": 24}),
+    IN_F32: ({}, {}),
 }
 
 
@@ -62,7 +67,8 @@ def try_classification(
         claim(folder, {"recipe": recipe.to_dict(), "seed": seed, "mixtures": len(train), "content": train.content,
                        "asked": len(test)})
         if not stage_file(folder, "ssc").is_file():
-            print(name, train_stage("ssc", config, recipe, Mixtures(train, val), folder, seed))
+            with patch.object(train_module, "precision", lambda: "32-true") if name == IN_F32 else nullcontext():
+                print(name, train_stage("ssc", config, recipe, Mixtures(train, val), folder, seed))
         if not (folder / "hits.npy").is_file():
             np.save(folder / "hits.npy", named_right(config, folder, test))
         hits[name] = np.load(folder / "hits.npy")
