@@ -16,7 +16,7 @@ import soxr
 from rosbags.interfaces import Connection
 from rosbags.typesys.store import Typestore
 
-from seld_overlap_ros.bags.definitions import INFO_TYPE, STEMS_TYPE, TRUTH_TYPE, type_store
+from seld_overlap_ros.bags.definitions import INFO_TYPE, STEMS_TYPE, TRUTH_TYPE
 from seld_overlap_ros.bags.storage import BagError, Storage, same, short
 from seld_overlap_ros.config import FrontEnd
 from seld_overlap_ros.evaluation.events import Event
@@ -93,10 +93,7 @@ def _find_topics(storage: Storage) -> _Topics:
         storage.note(f"{storage.name} has no ground truth ({no_truth}): there is nothing to score against")
     elif stems is None and "no topic" not in no_stems:
         storage.note(f"{storage.name}: {no_stems}, and separation is not scored")
-    try:
-        store = type_store([topic for topic in (audio, info, truth, stems) if topic is not None])
-    except Exception as error:  # rosbags lets through whatever its parsers run into
-        raise BagError(f"{storage.name} holds message definitions that cannot be read: {short(error)}") from error
+    store = storage.types([topic for topic in (audio, info, truth, stems) if topic is not None])
     return _Topics(kind, audio, info, truth, stems, store)
 
 

@@ -81,7 +81,7 @@ def read_run(path: Path) -> Run:
     if not {"/events", AUDIO_TOPIC} <= {c.topic for c in wanted}:
         raise BagError(f"{path.name} is no recording of a run: make one with `seld-overlap evaluate --live`, or with "
                        "run_recorder")
-    store = type_store(wanted)
+    store = storage.types(wanted)
     for connection, time_ns, raw in storage.messages(wanted):
         try:
             message = store.deserialize_cdr(raw, connection.msgtype)

@@ -13,7 +13,9 @@ from tempfile import mkdtemp
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.storage_mcap import McapReader
+from rosbags.typesys.store import Typestore
 
+from seld_overlap_ros.bags.definitions import type_store
 from seld_overlap_ros.bags.mending import mend
 
 SUFFIXES = (".mcap", ".db3")
@@ -47,6 +49,13 @@ class Storage:
                         yield from _messages(reader, connections)
                 except Exception as error:  # rosbags lets through whatever its parsers run into
                     self.note(f"{self.name} is damaged, and what follows there is left out: {short(error)}")
+
+    def types(self, wanted: Sequence[Connection]) -> Typestore:
+        """The types of these topics. Raises BagError where the bag defines them in a way that cannot be read."""
+        try:
+            return type_store(wanted)
+        except Exception as error:  # rosbags lets through whatever its parsers run into
+            raise BagError(f"{self.name} holds message definitions that cannot be read: {short(error)}") from error
 
     def _readable(self, path: Path) -> list[Path]:
         """The bag itself where it is whole, else its files, mended."""

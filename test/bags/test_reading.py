@@ -356,6 +356,14 @@ def test_audio_that_brings_its_own_definition_is_read(tmp_path):
     assert (rate, found.duration_s) == (RATE, 2.0)
 
 
+def test_audio_whose_definition_cannot_be_read_is_refused(tmp_path):
+    with Writer(tmp_path / "bag", version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP) as writer:
+        writer.add_connection("/audio_stamped", "audio_common_msgs/msg/AudioDataStamped", msgdef="= none",
+                              rihs01="RIHS01_0")
+    with pytest.raises(BagError, match="bag holds message definitions that cannot be read: "):
+        read_bag(tmp_path / "bag")
+
+
 def test_audio_without_stamps_is_placed_by_the_time_of_its_reception(bag, tmp_path, samples):
     def change(topic, message, ns):
         return ("/audio", message.audio, ns) if topic == "/audio_stamped" else (topic, message, ns)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from seld_overlap_ros.bags.definitions import type_store
 from seld_overlap_ros.bags.reading import read_bag
@@ -214,6 +215,14 @@ def test_where_no_ros_domain_is_free_the_bag_is_not_heard_and_the_reason_is_note
     heard, live = hear_live(bag, "overlap", Stage("full", 1.0, "auto"), Settings(), of_four)
     assert live is None and not heard.n_windows and "every ROS domain from 1 to 101 is in use" in heard.notes[0]
     assert heard.half_sector == of_four.half_sector  # for the page, which draws a timeline of it all the same
+
+
+def test_a_run_whose_definitions_cannot_be_read_is_refused(tmp_path):
+    with Writer(tmp_path / "run", version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP) as writer:
+        for topic, kind in TYPES.items():
+            writer.add_connection(topic, kind, msgdef="= none", rihs01="RIHS01_0")
+    with pytest.raises(BagError, match="run holds message definitions that cannot be read: "):
+        read_run(tmp_path / "run")
 
 
 def test_what_is_no_run_is_refused(bag, tmp_path):
