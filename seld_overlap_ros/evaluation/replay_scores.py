@@ -108,7 +108,7 @@ def _problem(bag: Bag, heard: Mapping[str, Heard]) -> str:
     some_heard = len(deaf) < len(heard)
     others = ", and counts for the other systems alone" if some_heard and bag.events is not None else ""
     nothing = "not one window was heard" if some_heard else f"{bag.duration_s:.1f} s of audio fill no window"
-    why = " ".join(heard[deaf[0]].notes) or nothing
+    why = "; ".join(dict.fromkeys(note for name in deaf for note in heard[name].notes)) or nothing
     return f"{bag.path.name} cannot be heard by {', '.join(deaf)}{others}: {why}"
 
 

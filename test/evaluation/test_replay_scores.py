@@ -98,9 +98,10 @@ def test_systems_are_compared_on_the_same_sounds():
 def test_a_bag_that_cannot_be_scored_is_named_and_counts_for_no_system():
     bags = [fake_bag(name="fine"), fake_bag(truth=None, name="bare"), fake_bag(name="short")]
     deaf = heard(n_windows=0, notes=("audio refused: the audio has 4 channels",))
-    result = evaluated(bags, a=[heard(*TRUTH), heard(*TRUTH), deaf], b=[heard(), heard(), deaf])
+    also = heard(n_windows=0, notes=(*deaf.notes, "not played"))
+    result = evaluated(bags, a=[heard(*TRUTH), heard(*TRUTH), deaf], b=[heard(), heard(), also])
     assert result["problems"] == ["bare has no ground truth and cannot be scored",
-                                  "short cannot be heard by a, b: audio refused: the audio has 4 channels"]
+                                  "short cannot be heard by a, b: audio refused: the audio has 4 channels; not played"]
     assert [result["systems"][name]["all"]["n"] for name in "ab"] == [2, 2]
     assert len(result["systems"]["a"]["heard"]) == 3
 
