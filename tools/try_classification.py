@@ -1,9 +1,9 @@
 """What each change of SSC in the recipe `plus` gains by itself: python tools/try_classification.py OUT
 
 SSC is trained on clean sources, with all changes and without each of them, twice as wide, twice as long, and in f32
-where the processor would take bf16, and asked for all clean sources of the test mixtures, for docs/plus.md. A training
-that was cut off goes on; one that has ended is only scored. Two cores are used best by two commands side by side, each
-with an --only of its own, and OMP_NUM_THREADS=1.
+where the processor would take bf16, and asked for all clean sources of the test mixtures, for docs/plus.md; so is the
+mean of what they say. A training that was cut off goes on; one that has ended is only scored. Two cores are used best
+by two commands side by side, each with an --only of its own, and OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def try_classification(
     keep_freed_memory()
     check_names(only, VARIANTS)
     train, val, test = splits(mixtures, limit)
-    recordings, hits = np.array(test.recordings), {}
+    true = np.array([test.labels.index(event["label"]) for truth in test.truth for event in truth["events"]])
+    scores = {}
     for name in only or VARIANTS:
         recipe, folder = variant(name, epochs), out / str(seed) / name.replace(" ", "_")
         config = SystemConfig(val.labels, "cascade", recipe.width, recipe.mel_bands, array=val.array,
@@ -69,10 +70,12 @@ def try_classification(
         if not stage_file(folder, "ssc").is_file():
             with patch.object(train_module, "precision", lambda: "32-true") if name == IN_F32 else nullcontext():
                 print(name, train_stage("ssc", config, recipe, Mixtures(train, val), folder, seed))
-        if not (folder / "hits.npy").is_file():
-            np.save(folder / "hits.npy", named_right(config, folder, test))
-        hits[name] = np.load(folder / "hits.npy")
-    report("SSC", hits, recordings)
+        if not (folder / "scores.npy").is_file():
+            np.save(folder / "scores.npy", scores_of(config, folder, test))
+        scores[name] = np.load(folder / "scores.npy")
+    if len(scores) > 1:
+        scores["mean of all"] = np.mean(list(scores.values()), axis=0)
+    report("SSC", {name: own.argmax(axis=1) == true for name, own in scores.items()}, np.array(test.recordings))
 
 
 def check_names(only: Sequence[str] | None, variants: Iterable[str]) -> None:
@@ -95,17 +98,15 @@ def variant(name: str, epochs: int | None) -> Recipe:
 
 
 @torch.inference_mode()
-def named_right(config: SystemConfig, folder: Path, mixtures: MixtureStore) -> np.ndarray:
-    """Whether the SSC that was trained in `folder` names each clean source of the mixtures, (S,) bool."""
+def scores_of(config: SystemConfig, folder: Path, mixtures: MixtureStore) -> np.ndarray:
+    """The probability of each class for each clean source of the mixtures, by the SSC trained in `folder`, (S, C)."""
     system = System(config).eval()
     load_networks(system, {"ssc": SOURCES["cascade"]["ssc"]}, folder)
     found = []
     for index in bar("clean sources")(range(len(mixtures))):
-        scene = mixtures[index]
-        clean = torch.from_numpy(log_magnitude(stft(scene.stems, config.front_end)))
-        said = system.ssc(clean).argmax(dim=1).tolist()
-        found += [config.labels[label] == event.label for label, event in zip(said, scene.events, strict=True)]
-    return np.array(found)
+        clean = torch.from_numpy(log_magnitude(stft(mixtures[index].stems, config.front_end)))
+        found.append(torch.softmax(system.ssc(clean), dim=1).numpy())
+    return np.concatenate(found)
 
 
 def report(title: str, hits: dict[str, np.ndarray], recordings: np.ndarray) -> None:
