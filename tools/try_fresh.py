@@ -1,11 +1,11 @@
 """What fresh mixtures gain in the stage `sss_ssc` of the recipe `plus`: python tools/try_fresh.py OUT SSC
 
-SSS and SSC are trained together on the stored mixtures, the same ones in every pass, and on as many fresh ones, others
-in each; then asked for all sources of the test mixtures, true directions given, for docs/plus.md. Both start from the
-same networks: the shipped `plus`'s SSS of SSL+SSS, and the SSC in the folder SSC, which has learnt from clean stored
-sources only (`tools/try_classification.py` leaves it in `data/runs/ssc/0/plus`). A training that was cut off goes on;
-one that has ended is only scored. Two cores are used best by two commands side by side, each with an --only of its
-own, and OMP_NUM_THREADS=1.
+SSS and SSC are trained together on the stored mixtures, the same ones in every pass, and on as many fresh ones,
+others in each, also in twice as many passes; then asked for all sources of the test mixtures, true directions given,
+for docs/plus.md. All start from the same networks: the shipped `plus`'s SSS of SSL+SSS, and the SSC in the folder
+SSC, which has learnt from clean stored sources only (`tools/try_classification.py` leaves it in
+`data/runs/ssc/0/plus`). A training that was cut off goes on; one that has ended is only scored. Two cores are used
+best by two commands side by side, each with an --only of its own, and OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ from seld_overlap_ros.training.stages import SOURCES, load_networks, stage_file
 from seld_overlap_ros.training.train import Mixtures, claim, train_stage
 
 STAGE = "sss_ssc"
-VARIANTS = {"plus": True, "stored": False}  # whether the mixtures are fresh
+VARIANTS = {  # what the stage is otherwise
+    "plus": {},
+    "stored": {"fresh": False},
+    "longer": {"epochs": 10},
+}
 
 
 def try_fresh(
@@ -44,7 +48,7 @@ def try_fresh(
     epochs: Annotated[Optional[int], typer.Option(help="Passes, in place of those of the recipe.")] = None,
     limit: Annotated[Optional[int], typer.Option(help="Only the first so many mixtures.")] = None,
 ) -> None:
-    """Train the stage `sss_ssc` of `plus` with and without fresh mixtures, and print how many sources each names."""
+    """Train the stage `sss_ssc` of `plus`, as it is and otherwise, and print how many sources each names."""
     keep_freed_memory()
     check_names(only, VARIANTS)
     train, val, test = splits(data / "mixtures", limit)
@@ -66,10 +70,11 @@ def try_fresh(
 
 
 def variant(name: str, epochs: int | None) -> Recipe:
-    """The recipe `plus` with nothing but its stage `sss_ssc`, with fresh mixtures or with the stored ones."""
+    """The recipe `plus` with nothing but its stage `sss_ssc`, as it is or otherwise in one thing."""
     recipe = load_recipe(shipped("training/recipes", "plus"))
     stage = recipe.stages[STAGE]
-    return replace(recipe, stages={STAGE: replace(stage, fresh=VARIANTS[name], epochs=epochs or stage.epochs)})
+    stage = replace(stage, **VARIANTS[name])
+    return replace(recipe, stages={STAGE: replace(stage, epochs=epochs or stage.epochs)})
 
 
 def start(plus: System, ssc: Path, folder: Path) -> None:
