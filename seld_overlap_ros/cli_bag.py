@@ -12,13 +12,15 @@ from typing import Annotated, Optional
 
 import typer
 
-from seld_overlap_ros.evaluation.events import printable
+from seld_overlap_ros.evaluation.events import printable, printable_lines
 from seld_overlap_ros.models.engine import AUTO, ENGINES
 
 bag_app = typer.Typer(no_args_is_help=True, help="Rosbags with ground truth, from scenes, mixtures and recordings.")
 
 Out = Annotated[Path, typer.Argument(help="Folder of the bag, which must not be there yet.")]
 Storage = Annotated[str, typer.Option(help="mcap or sqlite3.")]
+Labels = Annotated[Path, typer.Argument(metavar="CSV", help="frame,class,track,azimuth,elevation as DCASE writes them; "
+                                                            "class names in classes.txt beside it.")]
 
 
 @bag_app.command()
@@ -46,8 +48,7 @@ def make(
 @bag_app.command()
 def from_wav(
     recording: Annotated[Path, typer.Argument(help="WAV or FLAC file.")],
-    labels: Annotated[Path, typer.Argument(metavar="CSV", help="frame,class,track,azimuth,elevation as DCASE writes "
-                                           "them; class names in classes.txt beside it.")],
+    labels: Labels,
     out: Out,
     storage: Storage = "mcap",
 ) -> None:
@@ -55,6 +56,24 @@ def from_wav(
     from seld_overlap_ros.bags.scenes import from_labels
 
     _write(out, from_labels(recording, labels), storage)
+
+
+@bag_app.command()
+def label(
+    bag: Annotated[Path, typer.Argument(help="Bag that a robot has recorded.")],
+    labels: Labels,
+    out: Out,
+    storage: Storage = "mcap",
+) -> None:
+    """Make a bag of the audio of a recorded one, as it was recorded, with a CSV of labels as its truth."""
+    from seld_overlap_ros.bags.reading import read_bag
+    from seld_overlap_ros.bags.scenes import labelled
+    from seld_overlap_ros.bags.writing import label_bag
+
+    label_bag(out, read_bag(bag), labelled(labels, bag), storage)
+    made = read_bag(out)
+    said = f"{out}: the audio of {bag}, {made.duration_s:.1f} s; {len(made.events)} true sounds"
+    typer.echo(printable_lines("\n".join([*made.notes, said])))
 
 
 def _write(out: Path, scene: object, storage: str) -> None:

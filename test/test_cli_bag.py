@@ -13,6 +13,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from typer.testing import CliRunner
 
 from seld_overlap_ros.bags.definitions import type_store
+from seld_overlap_ros.bags.reading import read_bag
 from seld_overlap_ros.bags.runs import RunWriter
 from seld_overlap_ros.cli import app
 from seld_overlap_ros.cli_bag import _each, _titles
@@ -187,6 +188,22 @@ def test_true_classes_that_the_model_does_not_know_are_said(bag, tmp_path):
     said = "true classes that the model does not know, and so cannot name: class_3"
     assert done.exit_code == 0 and f"{DEFAULT_MODEL}: {said}" in " ".join(done.output.split())
     assert said in (tmp_path / "scores.html").read_text()
+
+
+def test_a_recorded_bag_is_labelled(bag, tmp_path):
+    (tmp_path / "room.csv").write_text("".join(f"{frame},0,0,90,0\n" for frame in (*range(10, 20), 900)))
+    (tmp_path / "classes.txt").write_text("Piano\n")
+    done = run("bag", "label", bag, tmp_path / "room.csv", tmp_path / "labelled")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "1 of 2 true sounds lie before or after the audio" in said and "; 1 true sounds" in said
+    [event] = read_bag(tmp_path / "labelled").events
+    assert (event.label, event.onset_s, event.duration_s) == ("piano", 1.0, 1.0)
+    assert run("bag", "label", bag, tmp_path / "room.csv", tmp_path / "labelled").exit_code == 2
+    (tmp_path / "room.csv").write_text(f"{10**15},0,0,90,0\n")
+    done = run("bag", "label", bag, tmp_path / "room.csv", tmp_path / "never")
+    assert done.exit_code == 2 and "a number is too large for a message on /truth" in " ".join(done.output.split())
+    assert not (tmp_path / "never").exists()
 
 
 def test_bags_of_another_array_alone_end_with_2_and_a_sentence(bag, tmp_path):

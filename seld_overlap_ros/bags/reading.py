@@ -236,6 +236,11 @@ class Bag:
         stretch = min(self._stretches, key=lambda one: one.away_ns(stamp_ns))
         return (stretch.at_ns + stamp_ns - stretch.start_ns) / SECOND
 
+    def stamp_at(self, at_ns: int) -> int:
+        """The stamp of a moment on the scene's clock, both [ns]; where the audio has none, when it was received."""
+        stretch = next((one for one in reversed(self._stretches) if one.at_ns <= at_ns), self._stretches[0])
+        return stretch.start_ns + at_ns - stretch.at_ns
+
     def windows(self, front_end: FrontEnd, n_channels: int, hop_s: float, notices: Notices,
                 tick: Callable[[], object] = lambda: None, channel_map: tuple[int, ...] = ()) -> Iterator[Window]:
         """The windows that a node with this front end and so many microphones gets; `tick` is called for each chunk.
@@ -280,6 +285,16 @@ class Bag:
     def kind(self) -> AudioKind:
         """The type of its audio."""
         return self._topics.kind
+
+    @property
+    def types(self) -> Typestore:
+        """The types of its topics, and of those that are written beside them."""
+        return self._topics.store
+
+    @property
+    def heard(self) -> list[Connection]:
+        """What a node listens to: the audio, and AudioInfo if there is any."""
+        return self._topics.heard
 
     @property
     def heard_topics(self) -> dict[str, str]:

@@ -46,9 +46,14 @@ def from_scene(sound: Path) -> BagScene:
 
 def from_labels(sound: Path, labels: Path) -> BagScene:
     """A recording and a CSV as in data/recorded.py, class names in `classes.txt` beside the CSV. Raises ValueError."""
+    return _from_file(sound, sound.stem, labelled(labels, sound), ())
+
+
+def labelled(labels: Path, sound: Path) -> tuple[Event, ...]:
+    """The true sounds of a recording by such a CSV. Raises ValueError."""
     names, found = class_names(labels.parent), events(read_labels(labels))
     entries = (to_entry(number, lines, names, sound, "") for number, lines in enumerate(found, 1))
-    return _from_file(sound, sound.stem, tuple(map(Event.from_json, entries)), ())
+    return tuple(map(Event.from_json, entries))
 
 
 def from_mixture(store: MixtureStore, index: int) -> BagScene:

@@ -1,4 +1,4 @@
-"""A scene as a rosbag2 bag: what capture nodes publish, `truth`, `stems` and `/clock`.
+"""A scene as a rosbag2 bag: what capture nodes publish, `truth`, `stems` and `/clock`; and a truth for a recorded bag.
 
 `truth` is a SoundEventArray with the true sounds, score 1: one at the start, and one whenever a sound begins or ends.
 Its `events` are those that sound at its stamp, each with its whole duration; its `ended` those that end there. So
@@ -13,15 +13,18 @@ from __future__ import annotations
 import heapq
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys.store import Typestore
 
 from seld_overlap_ros.bags.definitions import INFO_TYPE, STEMS_TYPE, TRUTH_TYPE, type_store
+from seld_overlap_ros.bags.reading import Bag
 from seld_overlap_ros.bags.scenes import BagScene
 from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.evaluation.recording import Track
@@ -61,16 +64,42 @@ class _Timed(NamedTuple):
 
 def write_bag(path: Path, scene: BagScene, storage: str = STORAGES[0]) -> None:
     """Write a new bag, a folder. Raises ValueError if that cannot be, or what the scene's audio raises."""
+    with _new_bag(path, storage, scene.title, scene.credits) as writer:
+        _write(writer, scene)
+
+
+def label_bag(path: Path, bag: Bag, events: tuple[Event, ...], storage: str = STORAGES[0]) -> None:
+    """Write a new bag, a folder: the audio of a recorded one as it was recorded, and a truth on its scene's clock.
+
+    Raises ValueError if that cannot be.
+    """
+    types, make = bag.types, _Messages(bag.types.types, sorted({event.label or "" for event in events}))
+    came_ns = next(ns for is_audio, ns, _ in bag.recorded() if is_audio)
+    kind, qos = TOPICS["/truth"]
+    with _new_bag(path, storage, bag.path.name, bag.credits) as writer:
+        connections = [writer.add_connection(one.topic, one.msgtype, typestore=types,
+                                             offered_qos_profiles=one.ext.offered_qos_profiles) for one in bag.heard]
+        truth = writer.add_connection("/truth", kind, typestore=types, offered_qos_profiles=[qos])
+        heard = ((ns, connections[0 if is_audio else 1], raw) for is_audio, ns, raw in bag.recorded())
+        said = ((timed.time_ns, truth, _serialized(timed, types, bag.path.name))
+                for timed in _truth(events, make, came_ns, bag.stamp_at))
+        for ns, connection, raw in heapq.merge(heard, said, key=lambda one: one[0]):
+            writer.write(connection, ns, raw)
+
+
+@contextmanager
+def _new_bag(path: Path, storage: str, title: str, credits: Iterable[str]) -> Iterator[Writer]:
+    """Raises ValueError if there is no such storage, or something at `path`."""
     if storage not in STORAGES:
         raise ValueError(f"no storage {storage!r}: {' or '.join(STORAGES)}")
     if path.exists():
         raise ValueError(f"{path} is there already: name another folder, or move it away")
     writer = Writer(path, version=VERSION, storage_plugin=StoragePlugin[storage.upper()])
-    writer.set_custom_data("title", scene.title)
-    writer.set_custom_data("credits", "\n".join(scene.credits))
+    writer.set_custom_data("title", title)
+    writer.set_custom_data("credits", "\n".join(credits))
     try:
         with writer:
-            _write(writer, scene)
+            yield writer
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)  # half a bag would be taken for a whole one
         raise
@@ -82,14 +111,19 @@ def _write(writer: Writer, scene: BagScene) -> None:
                    for topic, (kind, qos) in TOPICS.items() if topic != STEMS or scene.stems}
     make = _Messages(store.types, sorted({event.label or "" for event in scene.events}))
     stems = (_stem(event, scene.stems[event.id], make) for event in scene.events if event.id in scene.stems)
-    said = heapq.merge(_sound(scene, make), _truth(scene.events, make), *stems, key=lambda timed: timed.time_ns)
-    for time_ns, topic, message in said:
-        try:
-            raw = store.serialize_cdr(message, TOPICS[topic][0])
-        except (struct.error, OverflowError) as error:
-            raise ValueError(f"{scene.title}: a number is too large for a message on {topic} ({error}): look at its "
-                             "times, which are in seconds, and at its number of channels") from error
-        writer.write(connections[topic], time_ns, raw)
+    truth = _truth(scene.events, make, START_NS, lambda at_ns: START_NS + at_ns)
+    said = heapq.merge(_sound(scene, make), truth, *stems, key=lambda timed: timed.time_ns)
+    for timed in said:
+        writer.write(connections[timed.topic], timed.time_ns, _serialized(timed, store, scene.title))
+
+
+def _serialized(timed: _Timed, store: Typestore, title: str) -> bytes:
+    """Raises ValueError for a number that no message can hold."""
+    try:
+        return store.serialize_cdr(timed.message, TOPICS[timed.topic][0])
+    except (struct.error, OverflowError) as error:
+        raise ValueError(f"{title}: a number is too large for a message on {timed.topic} ({error}): look at its "
+                         "times, which are in seconds, and at its number of channels") from error
 
 
 class _Messages:
@@ -119,8 +153,8 @@ class _Messages:
         message = self._types["audio_common_msgs/msg/AudioDataStamped"](self.header(stamp_ns), audio)
         return _Timed(now_ns, "/audio_stamped", message)
 
-    def truth(self, now_ns: int, events: list[object], ended: list[object]) -> _Timed:
-        message = self._types[TRUTH_TYPE](header=self.header(now_ns), window=self.time(0, "Duration"), events=events,
+    def truth(self, now_ns: int, stamp_ns: int, events: list[object], ended: list[object]) -> _Timed:
+        message = self._types[TRUTH_TYPE](header=self.header(stamp_ns), window=self.time(0, "Duration"), events=events,
                                           ended=ended)
         return _Timed(now_ns, "/truth", message)
 
@@ -129,19 +163,18 @@ class _Messages:
                                           sample_rate=rate, samples=samples)
         return _Timed(stamp_ns + len(samples) * SECOND // rate, STEMS, message)
 
-    def event(self, now_ns: int, event: Event, ended: bool) -> object:
-        onset_ns, end_ns = _span(event)
+    def event(self, stamp_ns: int, event: Event, onset_ns: int, ended: bool) -> object:
         label = event.label or ""
         hypothesis = self._types["seld_overlap/msg/ClassHypothesis"](self._labels.index(label), label, event.score)
         return self._types["seld_overlap/msg/SoundEvent"](
-            header=self.header(now_ns), id=event.id, azimuth=event.azimuth, azimuth_resolution=0.0, direction_score=1.0,
-            hypotheses=[hypothesis], unknown=event.label is None, onset=self.time(onset_ns),
-            duration=self.time(end_ns - onset_ns, "Duration"), ended=ended)
+            header=self.header(stamp_ns), id=event.id, azimuth=event.azimuth, azimuth_resolution=0.0,
+            direction_score=1.0, hypotheses=[hypothesis], unknown=event.label is None, onset=self.time(onset_ns),
+            duration=self.time(round(event.duration_s * SECOND), "Duration"), ended=ended)
 
 
 def _span(event: Event) -> tuple[int, int]:
-    """Stamps of onset and end [ns]."""
-    onset_ns = START_NS + round(event.onset_s * SECOND)
+    """Onset and end on the scene's clock [ns]."""
+    onset_ns = round(event.onset_s * SECOND)
     return onset_ns, onset_ns + round(event.duration_s * SECOND)
 
 
@@ -160,15 +193,20 @@ def _sound(scene: BagScene, make: _Messages) -> Iterator[_Timed]:
         yield make.clock(now_ns)
 
 
-def _truth(events: tuple[Event, ...], make: _Messages) -> Iterator[_Timed]:
+def _truth(events: tuple[Event, ...], make: _Messages, came_ns: int,
+           stamp_at: Callable[[int], int]) -> Iterator[_Timed]:
+    """What sounds and what ends, at the start and whenever that changes.
+
+    came_ns: when the first one is received; stamp_at: of a moment on the scene's clock [ns].
+    """
     spans = {event: _span(event) for event in events}
-    moments = {START_NS, *(ns for span in spans.values() for ns in span)}
-    for now_ns in sorted(moments):
-        sounding, ended = ([make.event(now_ns, event, is_over)
+    for now_ns in sorted({0, *(ns for span in spans.values() for ns in span)}):
+        stamp_ns = stamp_at(now_ns)
+        sounding, ended = ([make.event(stamp_ns, event, stamp_at(onset_ns), is_over)
                             for event, (onset_ns, end_ns) in spans.items()
                             if (end_ns == now_ns if is_over else onset_ns <= now_ns < end_ns)]
                            for is_over in (False, True))
-        yield make.truth(now_ns, sounding, ended)
+        yield make.truth(came_ns + now_ns, stamp_ns, sounding, ended)
 
 
 def _stem(event: Event, stem: Track, make: _Messages) -> Iterator[_Timed]:
@@ -177,5 +215,5 @@ def _stem(event: Event, stem: Track, make: _Messages) -> Iterator[_Timed]:
     size = round(CHUNK_S * rate)
     for sequence, first in enumerate(range(0, len(samples), size)):
         stamp_ns = START_NS + (stem.start + first) * SECOND // rate
-        about = make.event(stamp_ns, event, first + size >= len(samples))
+        about = make.event(stamp_ns, event, START_NS + _span(event)[0], first + size >= len(samples))
         yield make.stem(stamp_ns, about, sequence, rate, samples[first : first + size])

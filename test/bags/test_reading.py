@@ -14,8 +14,9 @@ from seld_overlap_ros.bags.definitions import type_store
 from seld_overlap_ros.bags.reading import BagError, _stretches, _Survey, read_bag
 from seld_overlap_ros.bags.scenes import from_scene
 from seld_overlap_ros.bags.storage import _numbered
-from seld_overlap_ros.bags.writing import START_NS, write_bag
+from seld_overlap_ros.bags.writing import START_NS, label_bag, write_bag
 from seld_overlap_ros.config import FrontEnd
+from seld_overlap_ros.evaluation.events import Event
 from seld_overlap_ros.messages import SECOND, to_ns
 from seld_overlap_ros.streaming.intake import Chunk, Intake
 from seld_overlap_ros.streaming.notices import Notices
@@ -386,6 +387,45 @@ def test_audio_whose_stamps_stand_still_is_placed_by_the_time_of_its_reception(b
     np.testing.assert_array_equal(found.samples(FRONT_END, 8)[0][:, : len(samples)], samples.T)
     got, said = windows(found)
     assert found.since_start(got[0].stamp_ns) == 0.0 and "the audio's stamps stand still" in " ".join(said)
+
+
+def recorded(topic, message, ns):
+    """As a robot records its audio: without a truth."""
+    return (f"/robot{topic}", message, ns) if topic in ("/audio_stamped", "/audio_info") else None
+
+
+def recorded_without_stamps(topic, message, ns):
+    return ("/audio", message.audio, ns) if topic == "/audio_stamped" else None
+
+
+def recorded_by_another_clock(topic, message, ns):
+    return (topic, shifted(message, -START_NS), ns) if topic == "/audio_stamped" else None
+
+
+def recorded_while_the_clock_was_set(topic, message, ns):
+    if topic != "/audio_stamped":
+        return None
+    return topic, shifted(message, 3600 * SECOND) if ns - START_NS > 3 * SECOND else message, ns
+
+
+@pytest.mark.parametrize("how", [recorded, recorded_without_stamps, recorded_by_another_clock,
+                                 recorded_while_the_clock_was_set])
+def test_a_recorded_bag_gets_a_truth_and_its_audio_stays_as_it_was_recorded(bag, storage, tmp_path, how):
+    truth = (Event(1, 0.5, "bell", 0.5, 2.0), Event(2, -0.5, "dog_bark", 1.0, 4.5), Event(3, 3.0, "bell", 4.25, 1.0))
+    before = read_bag(rewrite(bag, tmp_path / "before", how))
+    assert before.events is None
+    label_bag(tmp_path / "labelled", before, truth, storage)
+    found = read_bag(tmp_path / "labelled")
+    assert [(event.id, event.azimuth, event.label) for event in found.events] == [
+        (event.id, event.azimuth, event.label) for event in truth]
+    assert [(event.onset_s, event.duration_s) for event in found.events] == [
+        pytest.approx((event.onset_s, event.duration_s), abs=1e-6) for event in truth]
+    assert list(found.recorded()) == list(before.recorded()) and found.heard_topics == before.heard_topics
+    with Reader(tmp_path / "labelled") as reader:  # the truth was received while the audio was
+        assert reader.duration / SECOND == pytest.approx(7, abs=0.1)
+    other = (replace(truth[0], label="speech"),)
+    label_bag(tmp_path / "again", found, other, storage)
+    assert [event.label for event in read_bag(tmp_path / "again").events] == ["speech"]
 
 
 def test_so_is_audio_of_a_few_long_messages_whose_stamps_stand_still(tmp_path, scene, samples):
