@@ -176,8 +176,9 @@ def page_text(results: dict, pictures: Mapping[str, str], why: str) -> str:
         *_variant_lines(results),
         *_comparison_lines(results, pictures),
         "## Directions, separation, events", "", *metric_table(results), "",
-        "SI-SDR improvement over the sources that were found. CAPI-SDRi as in DCASE 2026, task 4; ER, F, LE and LR as "
-        "in DCASE 2022 (20 degrees, segments of 1 s; ER over all, the others means over classes).", "",
+        "Exact set: mixtures of which just the true directions are asked. SI-SDR improvement over the sources that "
+        "were found. CAPI-SDRi as in DCASE 2026, task 4; ER, F, LE and LR as in DCASE 2022 (20 degrees, segments of "
+        "1 s; ER over all, the others means over classes).", "",
         "## By number of sources, room and series", "", *group_table(results), "",
         "All sources of the test mixtures; `found`: the direction was asked. The intervals are over recordings, of "
         "these rooms: they do not know how much other rooms would differ, nor that recordings of one series are alike. "
