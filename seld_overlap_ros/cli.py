@@ -232,10 +232,13 @@ def table1(runs: Annotated[Optional[list[Path]], typer.Option(
 
 @app.command()
 def report(folder: Annotated[Path, typer.Option(help="Folder of results.json and results.md.")] = Path("docs")) -> None:
-    """Write the page of results anew from its results.json, keeping what is by hand, and that of the shipped models."""
+    """Write the page of results anew from its results.json, keeping what is by hand.
+
+    Where results.json knows shipped models, their page, models.md, is written beside it.
+    """
     from seld_overlap_ros.evaluation.model_card import write_card
     from seld_overlap_ros.evaluation.results_page import write_page
 
     write_page(folder)
-    write_card(folder)
-    typer.echo(f"{folder / 'results.md'} and {folder / 'models.md'}")
+    card = write_card(folder)
+    typer.echo(f"{folder / 'results.md'}{f' and {card}' if card else ''}")

@@ -28,11 +28,14 @@ SYSTEMS = {
 BEYOND = {"steered": "a steered SSS", "mel_bands": "SSC on mel bands"}  # settings that the paper has not
 
 
-def write_card(folder: Path) -> None:
-    """Write `models.md` in `folder`, which may hold the `results.json` that knows the shipped files."""
-    results = folder / "results.json"
-    figures = figures_by_file(json.loads(results.read_text(encoding="utf-8"))) if results.is_file() else {}
-    (folder / "models.md").write_text("\n".join(_page(figures)) + "\n", encoding="utf-8")
+def write_card(folder: Path) -> Path | None:
+    """Write `models.md` in `folder`, and return its path; none where its `results.json` knows no shipped file."""
+    figures = figures_by_file(json.loads((folder / "results.json").read_text(encoding="utf-8")))
+    if not any(sha256(find_model(name)) in figures for name in shipped_models()):
+        return None  # results of other trainings: what is shipped has its page elsewhere
+    page = folder / "models.md"
+    page.write_text("\n".join(_page(figures)) + "\n", encoding="utf-8")
+    return page
 
 
 def figures_by_file(results: dict) -> dict[str, dict]:
@@ -65,16 +68,13 @@ def _page(figures: dict[str, dict]) -> Iterator[str]:
                 "many that are others in every pass; one query a mixture and pass. The recipes lie in "
                 "`seld_overlap_ros/training/recipes/`. The sounds, their sources and licences: [data.md](data.md). "
                 "The weights are under Apache-2.0, as far as that is ours to say.", "", "## How well they hear", "")
-    if not any(key in figures for key in keys.values()):
-        yield "Not known: no `results.json` beside this page knows these files."
-    else:
-        yield from table(
-            ("name", "n/1000", "accuracy", "ceiling", "direction F1", "SI-SDRi", "worst classes",
-             "taken for another most often"),
-            (_figures(name, figures[keys[name]]) for name in names if keys[name] in figures))
-        yield from ("", "n/1000 is of validation mixtures, which share the noise of training and chose the passes; all "
-                    "else is of test mixtures, whose recordings and rooms neither of them had: see "
-                    "[results.md](results.md).")
+    yield from table(
+        ("name", "n/1000", "accuracy", "ceiling", "direction F1", "SI-SDRi", "worst classes",
+         "taken for another most often"),
+        (_figures(name, figures[keys[name]]) for name in names if keys[name] in figures))
+    yield from ("", "n/1000 is of validation mixtures, which share the noise of training and chose the passes; all "
+                "else is of test mixtures, whose recordings and rooms neither of them had: see "
+                "[results.md](results.md).")
     yield from ("", *_limits(next(iter(read.values()))))
 
 
