@@ -66,7 +66,7 @@ def try_classification(
         config = SystemConfig(val.labels, "cascade", recipe.width, recipe.mel_bands, array=val.array,
                               azimuths=val.azimuths)
         claim(folder, {"recipe": recipe.to_dict(), "seed": seed, "mixtures": len(train), "content": train.content,
-                       "asked": len(test)})
+                       "asked": len(test), "test": test.content})
         if not stage_file(folder, "ssc").is_file():
             with patch.object(train_module, "precision", lambda: "32-true") if name == IN_F32 else nullcontext():
                 print(name, train_stage("ssc", config, recipe, Mixtures(train, val), folder, seed))

@@ -59,7 +59,7 @@ def try_fresh(
     for name in only or VARIANTS:
         recipe, folder = variant(name, epochs), out / name
         claim(folder, {"recipe": recipe.to_dict(), "mixtures": len(train), "content": train.content,
-                       "fresh": mixtures.fresh.content, "asked": len(test)})
+                       "fresh": mixtures.fresh.content, "asked": len(test), "test": test.content})
         if not stage_file(folder, STAGE).is_file():
             start(plus, ssc, folder)
             print(name, train_stage(STAGE, config, recipe, mixtures, folder, seed=0))
