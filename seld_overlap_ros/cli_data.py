@@ -166,7 +166,7 @@ def classify(folder: DataFolder = Path("data"), by_group: Annotated[bool, typer.
     out = (out or folder / "runs" / "clips") / ("by_group" if by_group else "by_source")
     clips = {split: load_clips(folder / "sounds", split, by_group) for split in ("train", "val", "test")}
     outcome = check_clips(clips, epochs, out)
-    found = {"accuracy": outcome.accuracy, "epochs": epochs, "minutes": outcome.minutes, "recall": outcome.recall,
+    found = {"accuracy": outcome.accuracy, "epochs": epochs, "recall": outcome.recall,
              "confusions": outcome.confusions(40)}
     (out / "outcome.json").write_text(json.dumps(found, indent=1))
     typer.echo(json.dumps(found, indent=1))

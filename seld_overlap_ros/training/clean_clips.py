@@ -6,7 +6,6 @@ This is the ceiling of what SSC can reach in a mixture, and the way to find labe
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
@@ -31,6 +30,7 @@ from seld_overlap_ros.simulation.mixture import SPEED, as_heard, at_speed, place
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.training.augment import blank, colour
 from seld_overlap_ros.training.precision import precision
+from seld_overlap_ros.training.saving import MovableCheckpoint
 from seld_overlap_ros.training.train import claim, quiet
 
 WIDTH = 0.25
@@ -51,7 +51,6 @@ class Outcome:
 
     labels: tuple[str, ...]
     confusion: np.ndarray  # (C, C), rows true, columns said
-    minutes: float
 
     @property
     def accuracy(self) -> float:
@@ -184,9 +183,10 @@ def check_clips(clips: dict[str, Sequence[Clip]], epochs: int, out: Path) -> Out
     lightning.seed_everything(0, verbose=False)
     module, data = _Module(len(labels)), _Data(clips["train"], clips["val"], labels)
     saving = {"dirpath": out, "enable_version_counter": False, "save_on_train_epoch_end": True}
-    best = ModelCheckpoint(filename="best", monitor="val/accuracy", mode="max", **saving)
-    last = ModelCheckpoint(filename="last", **saving)
+    best = MovableCheckpoint(filename="best", monitor="val/accuracy", mode="max", **saving)
+    last = MovableCheckpoint(filename="last", **saving)
     trainer = lightning.Trainer(
+        devices=1,
         max_epochs=epochs,
         precision=precision(),
         callbacks=[best, last, RichProgressBar()],
@@ -195,7 +195,7 @@ def check_clips(clips: dict[str, Sequence[Clip]], epochs: int, out: Path) -> Out
         enable_model_summary=False,
         gradient_clip_val=1.0,
     )
-    started, resume = time.monotonic(), out / "last.ckpt"
+    resume = out / "last.ckpt"
     trainer.fit(module, data, ckpt_path=resume if resume.is_file() else None, weights_only=True)
     module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     module.eval()
@@ -204,4 +204,4 @@ def check_clips(clips: dict[str, Sequence[Clip]], epochs: int, out: Path) -> Out
                    for features, label in DataLoader(ClipDataset(clips["test"], labels), BATCH)]
     said, true = (torch.cat(parts) for parts in zip(*batches, strict=True))
     confusion = multiclass_confusion_matrix(said, true, len(labels)).numpy()
-    return Outcome(labels, confusion, (time.monotonic() - started) / 60)
+    return Outcome(labels, confusion)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
@@ -31,6 +30,7 @@ from seld_overlap_ros.training.dataset import QueryDataset, collate
 from seld_overlap_ros.training.precision import precision
 from seld_overlap_ros.training.progress import Feeding, Progress
 from seld_overlap_ros.training.recipe import Recipe, StageRecipe
+from seld_overlap_ros.training.saving import MovableCheckpoint, write_whole
 from seld_overlap_ros.training.stages import (
     INITIAL,
     TABLE_1,
@@ -134,10 +134,10 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
     lightning.seed_everything(seed, verbose=False)
     module = Stage(stage, config, recipe, out, seed, start)
     data = StageData(stage, config, recipe, mixtures, seed)
-    best = ModelCheckpoint(out / stage, "best", **module.kept_by, enable_version_counter=False)
+    best = MovableCheckpoint(out / stage, "best", **module.kept_by, enable_version_counter=False)
     # saved when the round has ended: what validation's end saves resumes within a round that is over
-    last = ModelCheckpoint(out / stage, "last", enable_version_counter=False, save_on_train_epoch_end=True)
-    feeding = Feeding()
+    last = MovableCheckpoint(out / stage, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+    feeding = Feeding(processes * torch.get_num_threads())
     trainer = lightning.Trainer(
         devices=processes,
         strategy="ddp" if processes > 1 else "auto",
@@ -164,8 +164,7 @@ def train_stage(stage: str, config: SystemConfig, recipe: Recipe, mixtures: Mixt
     if trainer.is_global_zero:
         module.save_networks(out)
     trainer.strategy.barrier()  # the next stage starts from what this one has saved
-    return {**figures, **feeding.figures(), "processes": processes, "cores": processes * torch.get_num_threads(),
-            "precision": trainer.precision}
+    return {**figures, **feeding.figures(), "processes": processes, "precision": trainer.precision}
 
 
 def quiet() -> None:
@@ -214,7 +213,7 @@ def train(
         first = weights_for(stage, systems[0], model) if model else None
         figures = train_stage(stage, config, recipe, mixtures, out, seed, processes, first)
         if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-            _figures_file(out, stage).write_text(json.dumps(figures))
+            write_whole(_figures_file(out, stage), json.dumps(figures))
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
         for system in systems:
             stages = {stage: json.loads(_figures_file(out, stage).read_text()) for stage in needed
@@ -239,8 +238,9 @@ def _check(recipe: Recipe, config: SystemConfig, needed: Sequence[str], mixtures
         batch = recipe.stages[stage].batch
         if batch % processes:
             raise ValueError(f"{stage}: a batch of {batch} cannot be shared by {processes} processes evenly")
-        if batch > len(mixtures.train):
-            raise ValueError(f"{stage}: {len(mixtures.train)} training mixtures do not fill a batch of {batch}: take "
+        of_a_round = len(mixtures.train) // mixtures.rounds
+        if batch > of_a_round:
+            raise ValueError(f"{stage}: {of_a_round} training mixtures a round do not fill a batch of {batch}: take "
                              "more, or a recipe with smaller batches")
 
 
@@ -267,4 +267,4 @@ def claim(out: Path, asked: dict) -> None:
     if file.is_file() and file.read_text() != text:
         raise ValueError(f"{out} holds another training (its run.json tells what of, and how): set --out to another "
                          "folder")
-    file.write_text(text)
+    write_whole(file, text)

@@ -58,7 +58,7 @@ def test_what_came_out_lies_where_the_data_card_looks(clips, tmp_path, monkeypat
     def check(_, epochs, out):
         outs.append(out)
         out.mkdir(parents=True)
-        return Outcome(("a", "b"), np.eye(2, dtype=int), 1.0)
+        return Outcome(("a", "b"), np.eye(2, dtype=int))
 
     monkeypatch.setattr(clean_clips, "check_clips", check)
     monkeypatch.setattr(sounds, "load_clips", lambda folder, split, by_group: clips[split])
@@ -76,7 +76,7 @@ def test_a_clip_is_varied_by_epoch_and_index_only_and_not_at_all_without_an_epoc
 
 
 def test_an_outcome_counted_by_hand():
-    outcome = Outcome(("a", "b", "c"), np.array([[3, 1, 0], [2, 2, 0], [0, 0, 0]]), 1.0)
+    outcome = Outcome(("a", "b", "c"), np.array([[3, 1, 0], [2, 2, 0], [0, 0, 0]]))
     assert outcome.accuracy == 5 / 8
     assert outcome.recall["a"] == 0.75 and outcome.recall["b"] == 0.5 and np.isnan(outcome.recall["c"])
     assert outcome.confusions(5) == [("b", "a", 2), ("a", "b", 1)]

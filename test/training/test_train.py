@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from seld_overlap_ros.training.feeding import FeedingCost
 from seld_overlap_ros.training.precision import precision
 from seld_overlap_ros.training.progress import Feeding, Progress
 from seld_overlap_ros.training.recipe import SHIPPED, Recipe, StageRecipe, load_recipe
+from seld_overlap_ros.training.saving import MovableCheckpoint
 from seld_overlap_ros.training.stages import INITIAL, TABLE_1, Stage, compressed_error, needed_stages, stage_file
 from seld_overlap_ros.training.train import Mixtures, StageData, train, train_stage
 
@@ -136,12 +138,13 @@ def test_the_joint_stages_start_from_what_each_network_has_learnt_alone(trained,
 
 
 def test_the_bar_tells_the_time_that_is_left_of_a_stage_and_how_well_it_is_fed():
-    feeding, trainer = Feeding(), SimpleNamespace(max_epochs=4, num_training_batches=10, global_step=10, loggers=[],
-                                                  progress_bar_metrics={"train/loss": 0.5, "train/accuracy": 0.1})
-    feeding.load_state_dict({"step_s": 45.0, "wait_s": 15.0, "n_samples": 120})  # a quarter is done in a minute
+    feeding, trainer = Feeding(1), SimpleNamespace(max_epochs=4, num_training_batches=10, global_step=10, loggers=[],
+                                                   progress_bar_metrics={"train/loss": 0.5, "train/accuracy": 0.1})
+    # a quarter is done in a minute, half of it on two cores
+    feeding.load_state_dict({"step_s": 45.0, "wait_s": 15.0, "core_s": 90.0, "n_samples": 120})
     shown = Progress("ssl", feeding).get_metrics(trainer, None)
     assert shown == {"stage": "ssl", "left": "3 min", "fed": "75%", "loss": 0.5}
-    assert feeding.figures() == {"samples_per_s": 2.0, "fed_share": 0.75, "minutes": 1.0}
+    assert feeding.figures() == {"samples_per_s": 2.0, "fed_share": 0.75, "minutes": 1.0, "cores": 1.5}
 
 
 @pytest.mark.parametrize(("flags", "expected"), [
@@ -276,6 +279,28 @@ def test_a_killed_training_goes_on_to_the_same_loss_curve(command, tmp_path, pro
     assert all(torch.equal(one[name], value) for name, value in other.items())
 
 
+def test_a_folder_that_was_copied_goes_on_by_itself(data, tmp_path):
+    """Its best pass is its own, and what it was copied from stays as it was."""
+    recipe = replace(SHORT, stages={"ssc": StageRecipe(3, 0.0, 2)})  # all passes are as good: the first one is kept
+    train_stage("ssc", CONFIG, recipe, data, tmp_path / "one", seed=0)
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    stage_file(tmp_path / "other", "ssc").unlink()
+    best, before = torch.load(tmp_path / "one" / "ssc" / "best.ckpt", weights_only=True), files(tmp_path / "one")
+    [state] = [one for one in best["callbacks"].values() if one.get("monitor")]
+    resumed = MovableCheckpoint(tmp_path / "other" / "ssc", "best", monitor=state["monitor"])
+    resumed.load_state_dict(state)
+    assert resumed.best_model_score == state["best_model_score"]
+    assert list(resumed.best_k_models) == [resumed.best_model_path] == [str(tmp_path / "other" / "ssc" / "best.ckpt")]
+    train_stage("ssc", CONFIG, recipe, data, tmp_path / "other", seed=0)
+    one, other = (stage_file(tmp_path / name, "ssc").read_bytes() for name in ("one", "other"))
+    assert one == other
+    assert files(tmp_path / "one") == before
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_training_that_is_told_to_end_is_not_done(command, tmp_path):
     running = command("cut")
     deadline = time.monotonic() + 200
@@ -302,7 +327,7 @@ def test_a_recipe_says_from_how_many_mixtures_it_learns(stores, tmp_path):
 @pytest.mark.parametrize(("asked", "processes", "sentence"), [
     ({"ssl": StageRecipe(1, 1e-3, 2)}, 1, "says nothing of the stages sss, ssc: add them to it"),
     ({stage: StageRecipe(1, 1e-3, 3) for stage in INITIAL}, 2, "a batch of 3 cannot be shared by 2 processes"),
-    ({stage: StageRecipe(1, 1e-3, 8) for stage in INITIAL}, 1, "6 training mixtures do not fill a batch of 8"),
+    ({stage: StageRecipe(1, 1e-3, 8) for stage in INITIAL}, 1, "6 training mixtures a round do not fill a batch of 8"),
 ])  # fmt: skip
 def test_what_would_stop_a_training_is_said_before_it_takes_its_folder(data, tmp_path, asked, processes, sentence):
     with pytest.raises(ValueError, match=sentence):
