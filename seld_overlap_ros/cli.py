@@ -76,7 +76,7 @@ def train(
     from seld_overlap_ros.simulation.fresh import load_fresh
     from seld_overlap_ros.simulation.store import MixtureStore
     from seld_overlap_ros.training.recipe import load_recipe
-    from seld_overlap_ros.training.stages import SOURCES, TABLE_1
+    from seld_overlap_ros.training.stages import SOURCES, TABLE_1, stages_of
     from seld_overlap_ros.training.train import Mixtures
     from seld_overlap_ros.training.train import train as train_all
 
@@ -92,7 +92,7 @@ def train(
         raise ValueError(f"{loaded.name} names other classes than the mixtures hold: make those with "
                          f"`seld-overlap data mix --recipe {recipe}`, or leave its labels out")
     fresh = None
-    if loaded.fresh:
+    if loaded.fresh(stages_of(systems or TABLE_1, bool(start))):
         fresh = replace(load_fresh(folder, "train", len(stored), stored.labels), varied=True)
         test = (mixtures or folder / "mixtures") / "test"
         held = val.sources | (MixtureStore.load(test).sources if test.is_dir() else set())

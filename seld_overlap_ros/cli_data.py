@@ -118,22 +118,23 @@ def rooms(folder: DataFolder = Path("data"), array: ArrayName = "circle_8", trai
         n_tracks = min(n_rooms, 32)  # 8 MB each
         noise = make_noise(split, n_tracks, [noise.samples for noise in heard], microphones, rate,
                            bar(f"noise of {split}"))
-        for made in (noise, bank):  # together: a run that is cut off leaves both of one array
+        (folder / "rooms" / split / "rooms.json").unlink(missing_ok=True)  # says that both are whole, and is last
+        for made in (noise, bank):
             made.save(folder / "rooms" / split)
 
 
 @data_app.command()
 def mix(folder: DataFolder = Path("data"), name: Stored = "mixtures", train: Count = 10000, val: Count = 1000,
-        test: Count = 5000, workers: Workers = 2, recipe: Annotated[Optional[str], typer.Option(
+        test: Count = 5000, anechoic: Count = 1000, workers: Workers = 2, recipe: Annotated[Optional[str], typer.Option(
             help="Only the classes that this recipe names; all that there are without it.")] = None) -> None:
-    """Store labelled mixtures for each split."""
+    """Store labelled mixtures for each split, and some of the sounds of the test without any echo."""
     from seld_overlap_ros.simulation.fresh import load_fresh
     from seld_overlap_ros.simulation.store import check_space, make_store
     from seld_overlap_ros.training.recipe import load_recipe
 
     labels = load_recipe(shipped("training/recipes", recipe)).labels if recipe else ()
     drawn = {}  # of all splits before any is stored: what one of them lacks is said in time
-    for split, n_mixtures in (("train", train), ("val", val), ("test", test)):
+    for split, n_mixtures in (("train", train), ("val", val), ("test", test), ("anechoic", anechoic)):
         drawn[split] = load_fresh(folder, split, n_mixtures, labels)
         labels = labels or sorted(drawn[split].clips)
     if len({(fresh.bank.array, fresh.bank.azimuths) for fresh in drawn.values()}) > 1:

@@ -66,9 +66,10 @@ def run_pair(shape: tuple[int, ...], count: int, environment: dict[str, str]) ->
     here = [sys.executable, str(Path(__file__).resolve())]
     with subprocess.Popen([*here, "--answer"], env=environment) as other:
         words = [*here, "--ask", str(int(np.prod(shape))), str(count)]
-        cell = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-        other.terminate()
-    return cell
+        try:
+            return subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        finally:
+            other.terminate()
 
 
 def main(words: list[str]) -> None:

@@ -40,8 +40,10 @@ Mixtures = Annotated[Path, typer.Option(help="Stored mixtures of the array that 
 
 
 def drawn(mixtures: Path, skip: int, n: int) -> Iterator[Scene]:
-    """Mixtures in an order that is always the same."""
+    """Mixtures in an order that is always the same. Raises BadParameter where there are fewer."""
     store = MixtureStore.load(mixtures)
+    if len(store) < skip + n:
+        raise typer.BadParameter(f"{mixtures} holds {len(store)} mixtures, and {skip + n} are asked for")
     return (store[int(index)] for index in np.random.default_rng(SEED).permutation(len(store))[skip : skip + n])
 
 

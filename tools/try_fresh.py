@@ -25,6 +25,7 @@ from seld_overlap_ros.cli_data import bar, shipped
 from seld_overlap_ros.config import SystemConfig
 from seld_overlap_ros.dsp.features import analyse
 from seld_overlap_ros.memory import keep_freed_memory
+from seld_overlap_ros.models.checkpoint import find_model, sha256
 from seld_overlap_ros.models.system import System, load_model
 from seld_overlap_ros.simulation.fresh import load_fresh
 from seld_overlap_ros.simulation.store import MixtureStore
@@ -59,7 +60,8 @@ def try_fresh(
     for name in only or VARIANTS:
         recipe, folder = variant(name, epochs), out / name
         claim(folder, {"recipe": recipe.to_dict(), "mixtures": len(train), "content": train.content,
-                       "fresh": mixtures.fresh.content, "asked": len(test), "test": test.content})
+                       "fresh": mixtures.fresh.content, "asked": len(test), "test": test.content,
+                       "start": [sha256(find_model("plus")), sha256(stage_file(ssc, "ssc"))]})
         if not stage_file(folder, STAGE).is_file():
             start(plus, ssc, folder)
             print(name, train_stage(STAGE, config, recipe, mixtures, folder, seed=0))

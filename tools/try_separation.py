@@ -25,7 +25,7 @@ from seld_overlap_ros.simulation.mixture import Scene
 from seld_overlap_ros.simulation.store import MixtureStore
 from seld_overlap_ros.training.recipe import load_recipe
 from seld_overlap_ros.training.stages import SOURCES, load_networks, stage_file
-from seld_overlap_ros.training.train import Mixtures, train_stage
+from seld_overlap_ros.training.train import Mixtures, claim, train_stage
 
 CHOOSING = 96  # validation mixtures that choose the best pass; those after them are for the scores
 
@@ -39,6 +39,8 @@ def try_separation(recipe: str, out: Path, mixtures: Path = Path("data/mixtures"
     train, val = (MixtureStore.load(mixtures / split) for split in ("train", "val"))
     config = SystemConfig(val.labels, "cascade", loaded.width, steered=loaded.steered, array=val.array,
                           azimuths=val.azimuths)
+    if not (out / "sss.json").is_file():  # what `seld-overlap train` leaves, of its own recipe
+        claim(out, {"recipe": loaded.to_dict(), "mixtures": limit, "content": [train.content, val.content]})
     if not stage_file(out, "sss").is_file():
         chosen = Mixtures(replace(train, truth=train.truth[:limit]), replace(val, truth=val.truth[:CHOOSING]))
         print(train_stage("sss", config, loaded, chosen, out, seed=0))

@@ -36,8 +36,8 @@ class Matching:
 
     @property
     def named(self) -> tuple[tuple[Event, Event], ...]:
-        """The pairs whose labels agree."""
-        return tuple(pair for pair in self.pairs if pair[0].label == pair[1].label)
+        """The pairs whose labels agree; of a sound whose class is not known, none does."""
+        return tuple((true, heard) for true, heard in self.pairs if _agree(true, heard))
 
     @property
     def found_rate(self) -> float | None:
@@ -67,6 +67,10 @@ def match(truth: Sequence[Event], detections: Sequence[Event], tolerance: float 
     )
 
 
+def _agree(true: Event, heard: Event) -> bool:
+    return true.label is not None and true.label == heard.label
+
+
 def shared_time(a: Event, b: Event) -> float:
     """Share, [0, 1], of the time from the earlier onset to the later end in which both events are."""
     both = min(a.end_s, b.end_s) - max(a.onset_s, b.onset_s)
@@ -83,5 +87,5 @@ def _values(truth: Sequence[Event], detections: Sequence[Event], tolerance: floa
         for j, heard in enumerate(detections):
             shared = shared_time(true, heard)
             if shared >= SHARED and abs(wrap(true.azimuth - heard.azimuth)) <= tolerance + ROUNDING:
-                value[i, j] = 1 + label_bonus * ((true.label == heard.label) + label_bonus * shared)
+                value[i, j] = 1 + label_bonus * (_agree(true, heard) + label_bonus * shared)
     return value

@@ -249,14 +249,12 @@ def _of_run(run: dict | None) -> list[str]:
 def _sounds(result: dict, waves: Sequence[Waves]) -> str:
     """As many true sounds as there is room for, those first on which the systems differ."""
     shown, letters = {}, 0
-    for number, sound in sorted(_true_sounds(result), key=lambda one: _interest(result, *one)):
-        if waves[number].mixture is None:
-            continue
+    heard = [(number, sound) for number, sound in _true_sounds(result) if waves[number].mixture is not None]
+    for number, sound in sorted(heard, key=lambda one: _interest(result, *one))[:MAX_SOUNDS]:
         card = _card(result, number, sound, waves[number])
-        letters += len(card)
-        if len(shown) == MAX_SOUNDS or letters > MAX_LETTERS:
-            break
-        shown[number, sound] = card
+        if letters + len(card) <= MAX_LETTERS:  # shorter ones may fit that come after a long one
+            shown[number, sound] = card
+            letters += len(card)
     n_left_out = sum(1 for _ in _true_sounds(result)) - len(shown)
     note = f'<p class="soft">{n_left_out} more are not shown here.</p>' if n_left_out else ""
     return "".join(shown[key] for key in sorted(shown)) + note

@@ -201,11 +201,12 @@ def _soundings(scored: Sequence[Scored]) -> tuple[Sounding, Sounding]:
     """What sounds and what is heard in which frame."""
     n_segments = max((math.ceil(one.bag.duration_s / SEGMENT_S) for one in scored), default=1)
     of_clip = [(one.bag.events, one.heard.events) for one in scored]
+    # what is unknown agrees with nothing: of the truth, and of what was heard, it is a class of its own
     labels = {label: number for number, label in enumerate(dict.fromkeys(
-        event.label for events in of_clip for event in (*events[0], *events[1])))}
+        event.label or side for events in of_clip for side in (0, 1) for event in events[side]))}
 
     def sounding(side: int) -> Sounding:
-        rows = [(clip, labels[event.label], event.azimuth, event.onset_s, event.end_s)
+        rows = [(clip, labels[event.label or side], event.azimuth, event.onset_s, event.end_s)
                 for clip, events in enumerate(of_clip) for event in events[side]]
         clip, label, azimuth, start, end = np.array(rows, float).reshape(-1, 5).T
         return in_frames(clip.astype(int), label.astype(int), azimuth, start, end, n_segments)

@@ -6,7 +6,6 @@ Shares lie in [0, 1]; SI-SDR and SDR improvements are in dB. A run is one traini
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -158,6 +157,9 @@ def table1(runs: Sequence[Run], exam: Exam, saved: Path, engine: str, bar: Calla
     """
     if beside and not any("overlap" in run.models for run in runs):
         raise ValueError("there is no overlap to compare with: name its training with --runs")
+    if twice := {run.name for run in runs} & {run.name for run in beside}:
+        raise ValueError(f"{', '.join(sorted(twice))} is both a training and beside it: trainings are known by recipe "
+                         "and seed, so one that differs needs a recipe of another name")
     graded = [{name: grade(f"{run.name} {name}", path, exam, saved, engine, bar) for name, path in run.models.items()}
               for run in runs]
     changed = [{name: grade(f"{run.name} overlap", run.models["overlap"], exam, saved, engine, bar, name)
@@ -207,13 +209,13 @@ def paired(first: np.ndarray, second: np.ndarray, recordings: np.ndarray) -> dic
 
 def about(exam: Exam) -> dict:
     """What is asked, in short: two exams of the same `content` ask the same."""
-    truth = [*exam.val.truth, *exam.test.truth]
+    content = exam.val.content + exam.test.content
     return {
         "val": len(exam.val),
         "test": len(exam.test),
         "classes": len(exam.test.labels),
         "rooms": len({mixture["room"] for mixture in exam.test.truth}),
-        "content": hashlib.sha256(json.dumps(plain(truth)).encode()).hexdigest()[:16],
+        "content": hashlib.sha256(content.encode()).hexdigest()[:16],
     }
 
 
@@ -271,6 +273,9 @@ def _kept(earlier: dict, now: dict | None) -> bool:
     if now is None:
         return True
     before, after = earlier["systems"], now["systems"]
+    if any(before[name]["mixtures"] != after[name]["mixtures"] for name in set(before) & set(after)):
+        raise ValueError(f"{earlier['run']} learnt from other mixtures than in the earlier results: trainings are "
+                         "known by recipe and seed, so one that differs needs a recipe of another name")
     if not set(before) - set(after):
         return False
     if any(name not in before or before[name]["sha256"] != after[name]["sha256"] for name in after):

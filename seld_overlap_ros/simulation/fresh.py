@@ -44,10 +44,10 @@ class FreshMixtures:
 
     @property
     def content(self) -> str:
-        """What it draws from, in short: other clips or rooms have another."""
+        """What it draws from, in short: other clips, rooms or arrays have another."""
         clips = sorted((label, clip.source, len(clip.samples)) for label, own in self.clips.items() for clip in own)
         rooms = [asdict(room) for room in self.bank.rooms]
-        return hashlib.sha256(json.dumps([clips, rooms]).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps([clips, rooms, self.bank.array.positions]).encode()).hexdigest()[:16]
 
     def of(self, *key: str | int) -> FreshMixtures:
         """As many others, for one pass of one training, say."""
@@ -56,16 +56,16 @@ class FreshMixtures:
 
 def load_fresh(folder: Path, split: str, n_mixtures: int, labels: Sequence[str] = ()) -> FreshMixtures:
     """Mixtures of the clips, rooms and noise of a split in a data folder (`sounds`, `rooms/SPLIT`); of all classes
-    where none is named.
+    where none is named. Those of "anechoic" are of the clips of "test".
 
     Raises FileNotFoundError or SoundsError that says what to make first, and ValueError for a class without clips
     and for noise of another array.
     """
-    clips = defaultdict(list)
-    for clip in load_clips(folder / "sounds", split, classes=labels or None):
+    heard, clips = "test" if split == "anechoic" else split, defaultdict(list)
+    for clip in load_clips(folder / "sounds", heard, classes=labels or None):
         clips[clip.label].append(clip)
     if silent := sorted(set(labels) - set(clips)):
-        raise ValueError(f"no {split} clips of {', '.join(silent)}: "
+        raise ValueError(f"no {heard} clips of {', '.join(silent)}: "
                          "add recordings of them to the sounds folder, or name other classes")
     rooms = folder / "rooms" / split
     bank, noise = RoomBank.load(rooms), NoiseBank.load(rooms)

@@ -19,6 +19,7 @@ from seld_overlap_ros.simulation.rooms import scene_rng
 
 CROSSFADE_S = 0.25
 TRACK_S = 30.0
+BLOCK = 4096  # bins at once: in 64 bits all of them would take gigabytes for many microphones
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,13 @@ def mixing_filters(array: MicrophoneArray, n_samples: int, sample_rate: int) -> 
     values, vectors = np.linalg.eigh(diffuse_coherence(array, grid))
     roots = (vectors * np.sqrt(np.maximum(values, 0))[:, None]) @ np.swapaxes(vectors, 1, 2)  # (257, M, M)
     exact = np.linspace(0, len(grid) - 1, n_samples // 2 + 1)
-    low = np.minimum(exact.astype(int), len(grid) - 2)
-    share = (exact - low)[:, None, None]
-    return ((1 - share) * roots[low] + share * roots[low + 1]).astype(np.float32)
+    filters = np.empty((len(exact), array.n_microphones, array.n_microphones), np.float32)
+    for first in range(0, len(exact), BLOCK):
+        at = exact[first : first + BLOCK]
+        low = np.minimum(at.astype(int), len(grid) - 2)
+        share = (at - low)[:, None, None]
+        filters[first : first + BLOCK] = (1 - share) * roots[low] + share * roots[low + 1]
+    return filters
 
 
 def looped(samples: np.ndarray, n_samples: int, rng: np.random.Generator, sample_rate: int) -> np.ndarray:

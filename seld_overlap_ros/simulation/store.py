@@ -35,8 +35,12 @@ class MixtureStore:
 
     @property
     def content(self) -> str:
-        """What it holds, in short: other mixtures have another."""
-        return hashlib.sha256(json.dumps(self.truth).encode()).hexdigest()[:16]
+        """What was drawn, and for which array, in short: other mixtures have another.
+
+        Not the samples, whose last bits differ from processor to processor.
+        """
+        about = [self.array.positions, self.azimuths, self.truth]
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
     @property
     def recordings(self) -> list[str]:

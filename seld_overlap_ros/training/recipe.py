@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
@@ -59,10 +60,9 @@ class Recipe:
             raise ValueError("turned is for the stage ssl: stored mixtures hold the sources as one microphone alone "
                              "hears them; fresh ones are turned anyway")
 
-    @property
-    def fresh(self) -> bool:
-        """Whether a stage of it asks for fresh mixtures."""
-        return any(stage.fresh for stage in self.stages.values())
+    def fresh(self, stages: Iterable[str]) -> bool:
+        """Whether one of these stages asks for fresh mixtures."""
+        return any(self.stages[stage].fresh for stage in stages if stage in self.stages)
 
     def to_dict(self) -> dict:
         """Plain values, for the training record."""

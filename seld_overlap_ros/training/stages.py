@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +68,11 @@ def needed_stages(systems: Iterable[str]) -> tuple[str, ...]:
     while more := {s[0] for stage in asked for s in INITIAL[stage].values() if s} - asked:
         asked |= more
     return tuple(stage for stage in INITIAL if stage in asked)
+
+
+def stages_of(systems: Sequence[str], started: bool) -> tuple[str, ...]:
+    """The stages that a training goes through: all that lead to these systems, or the one system's own."""
+    return own_stages(systems[0]) if started else needed_stages(systems)
 
 
 def stage_file(folder: Path, stage: str) -> Path:

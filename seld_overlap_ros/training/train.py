@@ -39,8 +39,8 @@ from seld_overlap_ros.training.stages import (
     architecture,
     assemble,
     needed_stages,
-    own_stages,
     stage_file,
+    stages_of,
     weights_for,
 )
 
@@ -203,9 +203,9 @@ def train(
     model = None
     if start:
         model, asked["start"] = _started(start, config, systems)
-    needed = own_stages(systems[0]) if start else needed_stages(systems)
+    needed = stages_of(systems, bool(start))
     _check(recipe, config, needed, mixtures, processes)
-    if mixtures.fresh and any(recipe.stages[stage].fresh for stage in needed):
+    if mixtures.fresh and recipe.fresh(needed):
         asked["fresh"] = mixtures.fresh.content
     claim(out, asked | {"config": config.to_dict()})
     # looked up before any is trained: of several processes each must train the same

@@ -14,6 +14,7 @@ from seld_overlap_ros.models.system import load_model
 from seld_overlap_ros.simulation import noise as noise_module
 from seld_overlap_ros.simulation import rooms as rooms_module
 from seld_overlap_ros.simulation.arrays import load_array
+from seld_overlap_ros.simulation.fresh import load_fresh
 from seld_overlap_ros.simulation.noise import NoiseBank
 from seld_overlap_ros.simulation.rooms import RoomBank, make_bank, scene_rng
 from seld_overlap_ros.simulation.store import MixtureStore
@@ -52,7 +53,7 @@ def rooms(own, request):
     Gives the array and its directions.
     """
     array, azimuths = request.param
-    for split in ("train", "val", "test"):
+    for split in ("train", "val", "test", "anechoic"):
         make_bank(split, 1, array, azimuths, 16000, 1, anechoic=True).save(own / "rooms" / split)
         noise = scene_rng("noise", split).standard_normal((1, array.n_microphones, 70000)).astype(np.float16)
         NoiseBank(noise).save(own / "rooms" / split)
@@ -65,9 +66,11 @@ def test_from_a_folder_to_a_model(own, rooms):
     said = run("data", "import", "folder", own / "mine", "--into", own / "sounds")
     assert "20 clips of 5 classes" in said
     recipe = ("--folder", own, "--recipe", own / "mine.yaml")
-    run("data", "mix", *recipe, "--train", 2, "--val", 2, "--test", 1, "--workers", 0)
+    run("data", "mix", *recipe, "--train", 2, "--val", 2, "--test", 1, "--anechoic", 1, "--workers", 0)
     truth = MixtureStore.load(own / "mixtures" / "train").truth
     assert {event["label"] for scene in truth for event in scene["events"]} <= set(CLASSES)
+    test, anechoic = (load_fresh(own, split, 1, CLASSES) for split in ("test", "anechoic"))
+    assert MixtureStore.load(own / "mixtures" / "anechoic").sources <= test.sources == anechoic.sources
     run("train", *recipe, "--mixtures", own / "mixtures", "--system", "cascade", "--out", own / "runs")
     config = load_model(own / "runs" / "cascade.model.safetensors").config
     assert (config.labels, config.array, config.azimuths) == (CLASSES, *rooms)
@@ -104,11 +107,24 @@ def test_rooms_of_several_arrays_are_refused(own, rooms, what, said):
     noise.save(own / "rooms" / "val")
     if what == "rooms":
         make_bank("val", 1, *RESPEAKER, 16000, 1, anechoic=True).save(own / "rooms" / "val")
-    few = ("--train", "1", "--val", "1", "--test", "1", "--workers", "0")
+    few = ("--train", "1", "--val", "1", "--test", "1", "--anechoic", "1", "--workers", "0")
     result = CliRunner().invoke(app, ["data", "mix", "--folder", str(own), *few])
     said_it = " ".join(result.output.split())
     assert result.exit_code == 2 and said in said_it and "run `seld-overlap data rooms` again" in said_it
     assert not (own / "mixtures").exists()
+
+
+def test_rooms_whose_noise_is_being_replaced_are_not_whole(own, rooms, tone, write_sound, monkeypatch):
+    for take in range(3):
+        write_sound(own / "mine" / "noise" / f"{take}.wav", tone(300 + take, 2.0))
+    run("data", "import", "folder", own / "mine", "--into", own / "sounds")
+    monkeypatch.setattr(rooms_module, "MAX_ORDER", 1)
+    monkeypatch.setattr(noise_module, "TRACK_S", 2.0)
+    monkeypatch.setattr(NoiseBank, "save", lambda *_: 1 / 0)  # it ends while it writes
+    done = CliRunner().invoke(app, ["data", "rooms", "--folder", str(own), "--train", "1"])
+    assert isinstance(done.exception, ZeroDivisionError)
+    with pytest.raises(FileNotFoundError, match="make them with `seld-overlap data rooms`"):
+        RoomBank.load(own / "rooms" / "train")
 
 
 def test_more_mixtures_than_the_disk_holds_are_refused(own, rooms):

@@ -41,6 +41,11 @@ def test_found_but_misnamed():
     assert (matching.found_rate, matching.named_rate) == (1.0, 0.0)
 
 
+def test_a_sound_of_unknown_class_is_found_and_not_named():
+    matching = match([sound(1, label=None)], [sound(5, label=None)])
+    assert (matching.found_rate, matching.named_rate, matching.named) == (1.0, 0.0, ())
+
+
 @pytest.mark.parametrize(("heard_deg", "found"), [(22.4, True), (22.5, True), (22.6, False), (-22.5, True)])
 def test_found_within_half_a_sector(heard_deg, found):
     assert bool(match([sound(1)], [Event(1, math.radians(heard_deg), "speech", 0, 1)]).pairs) is found

@@ -147,6 +147,20 @@ def test_sounds_on_which_the_systems_differ_are_shown_before_others_where_room_i
     assert "2 more are not shown" in page(a=[both])[0]
 
 
+def test_a_sound_that_there_is_no_room_for_leaves_it_to_those_after_it(monkeypatch):
+    one = [heard(*TRUTH, looks=LOOKS, mixture=MIXTURE)]
+    cards, make = [], replay_page._card
+
+    def card(*of):
+        cards.append(make(*of) + " " * (10**6 if not cards else 0))  # the first one is long
+        return cards[-1]
+
+    monkeypatch.setattr(replay_page, "_card", card)
+    monkeypatch.setattr(replay_page, "MAX_LETTERS", 10**6)
+    html, _ = page(a=one)
+    assert "1 more are not shown" in html and cards[1] in html
+
+
 def test_live_latencies_are_drawn_where_there_are_some(html):
     assert "Live:" not in html
     live, _ = page(live=[heard(*TRUTH, latency_s=(0.13, 0.125, 0.31))])

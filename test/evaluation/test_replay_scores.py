@@ -59,6 +59,12 @@ def test_scores_by_hand():
     assert got["le_deg"] == pytest.approx((180 + 30) / 2)
 
 
+def test_unknown_agrees_with_nothing():
+    truth = (Event(1, FRONT, None, 1.0, 2.0),)
+    got = numbers([scored(heard(*truth), fake_bag(truth=truth))])
+    assert (got["found"], got["named"], got["f20"], got["lr"]) == (1.0, 0.0, 0.0, 0.0)
+
+
 def test_the_delay_runs_from_the_onset_to_the_first_window_that_ends_later_and_reports_the_sound():
     one = heard(*(Event(event.id + 10, event.azimuth, event.label, event.onset_s, 2.0) for event in TRUTH),
                 reported_s={11: (0.5, 1.5, 2.0), 12: (6.0, 6.5)})

@@ -12,7 +12,7 @@ from tiny_mixtures import CONFIG, LABELS, Said, make_outcomes, make_store
 from typer.testing import CliRunner
 
 from seld_overlap_ros.cli import app
-from seld_overlap_ros.config import SYSTEMS
+from seld_overlap_ros.config import SYSTEMS, MicrophoneArray
 from seld_overlap_ros.evaluation import table1 as module
 from seld_overlap_ros.evaluation.plots import curves
 from seld_overlap_ros.evaluation.results_page import BEGIN, END, claims, write_page, write_results
@@ -347,6 +347,12 @@ def test_without_an_overlap_there_is_nothing_to_compare_with(data, others, tmp_p
     assert done.exit_code == 2 and "no overlap to compare with" in done.output
 
 
+def test_one_training_cannot_be_beside_itself(data, tmp_path):
+    both = ["--runs", str(data / "tiny" / "1"), "--beside", str(data / "tiny" / "1")]
+    done = CliRunner().invoke(app, [*command(data), *both, "--out", str(tmp_path)])
+    assert done.exit_code == 2 and "tiny/1 is both a training and beside it" in done.output
+
+
 def test_accuracy_by_mixtures_is_of_trainings_that_differ_in_them():
     def one(system, mixtures, accuracy):
         return {"run": "r", "system": system, "against": "main", "mixtures": mixtures, "accuracy_test": accuracy}
@@ -401,6 +407,19 @@ def test_of_a_training_of_which_one_system_is_evaluated_again_the_others_stay():
     changed = results_of({"overlap": replace(graded(80, 80), sha256="ff")})
     with pytest.raises(ValueError, match="run0 is another training now, and lacks cascade"):
         with_earlier(changed, before)
+
+
+def test_a_training_of_other_mixtures_does_not_take_the_place_of_one_of_its_recipe_and_seed():
+    more = {**RECORD, "mixtures": 60}
+    with pytest.raises(ValueError, match="run0 learnt from other mixtures than in the earlier results"):
+        with_earlier(results_of({"cascade": graded(90, 90)}), results_of({"cascade": graded(60, 60, record=more)}))
+
+
+def test_the_same_scenes_for_another_array_are_other_mixtures(data):
+    exam = exam_of(data)
+    array = MicrophoneArray(tuple((2 * x, 2 * y, z) for x, y, z in exam.test.array.positions))
+    other = replace(exam, test=replace(exam.test, array=array))
+    assert module.about(other)["content"] != module.about(exam)["content"]
 
 
 def with_variants(results: dict, sha256: str = "0f", **variants: float) -> dict:

@@ -5,7 +5,8 @@ import pytest
 from scipy import signal
 
 from seld_overlap_ros.config import MicrophoneArray
-from seld_overlap_ros.simulation.noise import NoiseBank, diffuse_noise, looped, make_noise
+from seld_overlap_ros.simulation import noise as noise_module
+from seld_overlap_ros.simulation.noise import NoiseBank, diffuse_noise, looped, make_noise, mixing_filters
 
 RATE = 16000
 DIAMETER = 2 * 0.0365  # of the paper's array [m]
@@ -27,6 +28,12 @@ def test_coherence_is_that_of_a_diffuse_field():
         power = [signal.welch(noise[m], RATE, nperseg=512)[1] for m in (0, other)]
         measured = np.real(cross) / np.sqrt(power[0] * power[1])
         np.testing.assert_allclose(measured[4:-4], diffuse_field(frequency[4:-4], distance), atol=0.12)
+
+
+def test_filters_made_block_by_block_are_those_made_at_once(monkeypatch):
+    whole = mixing_filters.__wrapped__(MicrophoneArray.circular(), 2000, RATE)
+    monkeypatch.setattr(noise_module, "BLOCK", 300)
+    np.testing.assert_array_equal(mixing_filters.__wrapped__(MicrophoneArray.circular(), 2000, RATE), whole)
 
 
 def test_no_two_microphones_hear_the_same():

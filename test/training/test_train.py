@@ -324,6 +324,18 @@ def test_a_recipe_says_from_how_many_mixtures_it_learns(stores, tmp_path):
     assert refused.exit_code == 2 and "learns from 7 mixtures, and there are 6" in refused.output
 
 
+def test_stages_that_are_not_asked_for_need_no_sounds(stores, tmp_path):
+    stage = {"epochs": 1, "learning_rate": 0.002, "batch": 2}
+    recipe = {"width": 1 / 32, "separation_weight": 1.0, "localization_weight": 0.3, "empty_query": 0.2,
+              "stages": {**dict.fromkeys(needed_stages(["cascade"]), stage), "sss_ssc": {**stage, "fresh": True}}}
+    (tmp_path / "partly.yaml").write_text(yaml.safe_dump(recipe))
+    words = ["train", "--recipe", str(tmp_path / "partly.yaml"), "--mixtures", str(stores), "--folder",
+             str(tmp_path / "empty"), "--out", str(tmp_path / "out")]
+    learnt, refused = (CliRunner().invoke(app, [*words, "--system", system]) for system in ("cascade", "sss_ssc"))
+    assert learnt.exit_code == 0, learnt.output
+    assert refused.exit_code == 2 and "sounds" in refused.output
+
+
 @pytest.mark.parametrize(("asked", "processes", "sentence"), [
     ({"ssl": StageRecipe(1, 1e-3, 2)}, 1, "says nothing of the stages sss, ssc: add them to it"),
     ({stage: StageRecipe(1, 1e-3, 3) for stage in INITIAL}, 2, "a batch of 3 cannot be shared by 2 processes"),
