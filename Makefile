@@ -1,7 +1,7 @@
 # make demo   hear the whole path run (sets everything up at first use)
 # make test   lint and tests
 # make bench  measure how fast it is, into build/bench/; MINUTES=10 for ten minutes of each graph
-# make data   fetch the sounds, simulate the rooms, store the mixtures, into data/ (23 GB)
+# make data   fetch the sounds, simulate the rooms, store the mixtures, into data/ (25 GB)
 # make setup  only set up
 # make robot  set up what a robot needs: no torch, nothing to train or test with
 # make clean  delete what set-up, demo and tests made; data/ stays
