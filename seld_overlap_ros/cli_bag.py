@@ -63,6 +63,8 @@ def label(
     bag: Annotated[Path, typer.Argument(help="Bag that a robot has recorded.")],
     labels: Labels,
     out: Out,
+    channels: Annotated[Optional[int], typer.Option(
+        min=1, max=256, help="Of audio that comes without audio_info: how many it has.")] = None,
     storage: Storage = "mcap",
 ) -> None:
     """Make a bag of the audio of a recorded one, as it was recorded, with a CSV of labels as its truth."""
@@ -70,8 +72,12 @@ def label(
     from seld_overlap_ros.bags.scenes import labelled
     from seld_overlap_ros.bags.writing import label_bag
 
-    label_bag(out, read_bag(bag), labelled(labels, bag), storage)
-    made = read_bag(out)
+    recorded = read_bag(bag, channels or 1)
+    if not (channels or recorded.tells_its_format):
+        raise ValueError(f"{bag} does not say how many channels its audio has, which its length follows from: say it "
+                         "with --channels")
+    label_bag(out, recorded, labelled(labels, bag), storage)
+    made = read_bag(out, channels or 1)
     said = f"{out}: the audio of {bag}, {made.duration_s:.1f} s; {len(made.events)} true sounds"
     typer.echo(printable_lines("\n".join([*made.notes, said])))
 

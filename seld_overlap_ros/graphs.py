@@ -193,6 +193,7 @@ class ParameterFile:
         self.path = str(file)
         try:
             self._content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            self.names("")  # a section that is a part of itself has no end
         except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
             raise GraphError(f"params_file {path} cannot be read ({' '.join(str(error).split())}): give one like "
                              "config/full.yaml") from error

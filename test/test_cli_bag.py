@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from rewriting import rewrite
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from typer.testing import CliRunner
 
@@ -204,6 +205,21 @@ def test_a_recorded_bag_is_labelled(bag, tmp_path):
     done = run("bag", "label", bag, tmp_path / "room.csv", tmp_path / "never")
     assert done.exit_code == 2 and "a number is too large for a message on /truth" in " ".join(done.output.split())
     assert not (tmp_path / "never").exists()
+
+
+def test_audio_that_does_not_say_its_channels_is_labelled_where_the_user_says_them(bag, tmp_path):
+    def raw(topic, message, ns):
+        return ("/audio", message.audio, ns) if topic == "/audio_stamped" else None
+
+    recorded = rewrite(bag, tmp_path / "recorded", raw)
+    (tmp_path / "room.csv").write_text("".join(f"{frame},0,0,90,0\n" for frame in range(10, 20)))
+    words = ("bag", "label", recorded, tmp_path / "room.csv", tmp_path / "labelled")
+    done = run(*words)
+    assert done.exit_code == 2 and "how many channels its audio has" in " ".join(done.output.split())
+    assert not (tmp_path / "labelled").exists()
+    assert run(*words, "--channels", 8).exit_code == 0
+    [event] = read_bag(tmp_path / "labelled", n_channels=8).events
+    assert (event.onset_s, event.duration_s) == pytest.approx((1.0, 1.0), abs=1e-6)
 
 
 def test_bags_of_another_array_alone_end_with_2_and_a_sentence(bag, tmp_path):

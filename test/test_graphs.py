@@ -128,7 +128,7 @@ def test_a_parameter_file_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
     assert FULL.processes({"params_file": "~/ears.yaml"})[0].params_file == str(tmp_path / "ears.yaml")
     with pytest.raises(GraphError, match="params_file ~/eras.yaml cannot be read .*: give one like config/full.yaml"):
         FULL.processes({"params_file": "~/eras.yaml"})
-    for text in ("a: b: c", "- [", "\x00", "[" * 3000):
+    for text in ("a: b: c", "- [", "\x00", "[" * 3000, "full_node: &a {b: *a}"):
         (tmp_path / "ears.yaml").write_text(text)
         with pytest.raises(GraphError, match=r"params_file ~/ears.yaml cannot be read .*: give one"):
             FULL.processes({"params_file": "~/ears.yaml"})

@@ -282,6 +282,11 @@ class Bag:
         return {known: _at_rate(track, sample_rate) for known, track in found.tracks.items() if known in true}
 
     @property
+    def tells_its_format(self) -> bool:
+        """Whether its messages say the audio's rate and channels, or AudioInfo beside them does."""
+        return self.described is not None or not self.kind.info
+
+    @property
     def kind(self) -> AudioKind:
         """The type of its audio."""
         return self._topics.kind
@@ -305,21 +310,6 @@ class Bag:
         """All that a node listens to, as it was recorded: whether it is audio or AudioInfo, when it came [ns], CDR."""
         for connection, time_ns, raw in self._storage.messages(self._topics.heard):
             yield same(connection, self._topics.audio), time_ns, bytes(raw)
-
-    def samples(self, front_end: FrontEnd, n_channels: int, hop_s: float = 0.5) -> tuple[np.ndarray, int, int]:
-        """What the windows hold, in one piece (M, n) on the scene's clock; rate [Hz]; stamp of the first sample [ns].
-
-        Raises BagError if no window can be filled.
-        """
-        notes: list[str] = []
-        windows = list(self.windows(front_end, n_channels, hop_s, Notices(notes.append)))
-        if not windows:
-            raise BagError(f"{self.path.name} fills no window of {front_end.window_s:.3f} s. {' '.join(notes)}".strip())
-        at = [max(0, round(self.since_start(window.stamp_ns) * front_end.sample_rate)) for window in windows]
-        whole = np.zeros((n_channels, max(at) + front_end.window_samples), np.float32)
-        for start, window in zip(at, windows, strict=True):
-            whole[:, start : start + front_end.window_samples] = window.samples
-        return whole, front_end.sample_rate, windows[0].stamp_ns
 
     def _stamped(self, window: Window) -> Window:
         return replace(window, stamp_ns=window.stamp_ns + self.shift_ns)

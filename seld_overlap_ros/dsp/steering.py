@@ -46,8 +46,8 @@ def beams(config: SystemConfig) -> np.ndarray:
 def likeness_scale(config: SystemConfig) -> tuple[np.ndarray, np.ndarray]:
     """Factor and offset (F, D) that make a beam's power 1 for its own direction and 0 on average over all."""
     waves = plane_waves(config.front_end, config.array, config.azimuths)  # (F, M, D)
-    powers = np.abs(np.conj(waves.swapaxes(1, 2)) @ waves / waves.shape[1]) ** 2  # (F, D, D)
-    mean = powers.mean(axis=2)
+    # bin by bin: of all at once, those of hundreds of directions would take gigabytes
+    mean = np.array([np.mean(np.abs(np.conj(wave.T) @ wave / len(wave)) ** 2, axis=1) for wave in waves])  # (F, D)
     factor = 1 / np.maximum(1 - mean, LEAST_SPREAD)
     return factor.astype(np.float32), (-mean * factor).astype(np.float32)
 

@@ -111,11 +111,6 @@ class Recording:
                   for event in islice(reversed(self._events.values()), latest)]
         return sorted(events, key=lambda event: (event.onset_s, event.id))
 
-    def track(self, track_id: int) -> tuple[np.ndarray, int, float]:
-        """Waveform (N,), rate [Hz] and start on the scene's clock [s] of a sound. Raises KeyError if it has none."""
-        track = self.tracks[track_id]
-        return track.samples(), track.sample_rate, self.since_start(track.start / track.sample_rate)
-
     def write_ended(self, stamp_s: float, folder: Path) -> None:
         """Write the sounds whose latest chunk ends before the stamp, and forget their waveforms."""
         for track_id in [known for known, track in self.tracks.items() if track.end < stamp_s * track.sample_rate]:

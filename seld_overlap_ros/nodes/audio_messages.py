@@ -40,7 +40,10 @@ def to_audio_stamped(stamp_ns: int, frame_id: str, samples: np.ndarray, audio: A
 
 
 def to_audio_info(audio: AudioFormat) -> Any:
-    """What a format says, as ros-drivers' message that goes beside the chunks."""
+    """What a format says, as ros-drivers' message that goes beside the chunks. Raises AudioError if it cannot."""
+    if audio.channels > 255:
+        raise AudioError("channels", f"AudioInfo holds 255 channels at most, and there are {audio.channels}: play a "
+                         "file of fewer")
     return find_message("audio_common_msgs", "AudioInfo")(
         channels=audio.channels,
         sample_rate=audio.sample_rate,

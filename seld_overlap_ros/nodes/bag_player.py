@@ -51,17 +51,19 @@ class BagPlayer(RunnableNode):
             self._info = self.create_publisher(info_type, "audio_info", INFO_QOS)
         self._now = self.create_publisher(Clock, "/clock", CLOCK_QOS)
         self._heard = self.create_subscription(SoundEventArray, "events", self._on_events, QoSProfile(depth=50))
-        self._first_ns: int | None = None  # stamp of the first window
+        self._first_ns: int | None = None  # stamp of the first window since listening began, or began anew
+        self._heard_ns = 0  # stamp of the window that was heard last
         self._next_end_s = self.value("window")  # of the window that is to be heard next, from the start of the audio
         self._steps = self._play(bag)
         self._timer = self.create_timer(TICK_S, lambda: next(self._steps, None))
 
     def _on_events(self, message: SoundEventArray) -> None:
-        stamp_ns = to_ns(message.header.stamp)
-        if self._first_ns is None:
+        stamp_ns, window_s = to_ns(message.header.stamp), to_seconds(message.window)
+        if self._first_ns is None or stamp_ns - self._heard_ns >= window_s * SECOND:
             self._first_ns = stamp_ns
+        self._heard_ns = stamp_ns
         hop_s = FRONT_END.whole_hops(self.value("hop")) / FRONT_END.sample_rate  # as AudioStream rounds what is asked
-        self._next_end_s = (stamp_ns - self._first_ns) / SECOND + to_seconds(message.window) + hop_s
+        self._next_end_s = (stamp_ns - self._first_ns) / SECOND + window_s + hop_s
 
     def _play(self, bag: Bag) -> Iterator[None]:
         """The whole bag, a moment further with each tick of the timer."""
@@ -100,6 +102,9 @@ class BagPlayer(RunnableNode):
                     self.get_logger().warning(f"no events within {PATIENCE_S:g} s: playing on in real time")
                     yield from self._in_time(chain([(is_audio, time_ns, raw)], messages), 1.0)
                     return
+            if is_audio and last_ns is not None and (time_ns - last_ns) / SECOND >= self.value("window"):
+                yield from _pause()  # for a window that was just complete
+                start_ns, self._first_ns, self._next_end_s = time_ns, None, self.value("window")  # nodes begin anew
             self._tell(time_ns)
             self._send(is_audio, raw)
             if is_audio:

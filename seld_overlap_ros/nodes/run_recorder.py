@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from seld_overlap.msg import LabelTable, SeparatedSource, SoundEventArray
 
 from seld_overlap_ros.bags.runs import RunWriter
@@ -26,6 +29,7 @@ READY_S = 300.0  # for all nodes to load their networks; on a busy machine that 
 STALLED_S = 60.0  # of silence while the player is still there, which may wait for the graph
 QOS = QoSProfile(depth=200)
 LATCHED_QOS = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 SAID = {"events": SoundEventArray, "separated": SeparatedSource, DIAGNOSTICS: DiagnosticArray, "labels": LabelTable}
 
 
@@ -38,6 +42,7 @@ class RunRecorder(RunnableNode):
         for topic, kind in SAID.items():
             qos = LATCHED_QOS if topic == "labels" else QOS
             self.create_subscription(kind, topic, self._record(topic), qos, raw=True)
+        self.create_subscription(Clock, "/clock", self._on_clock, CLOCK_QOS)
         self._awaited = Awaited(self, self.value("nodes"))
         self._began = time.monotonic()
         self._audio: AudioTopic | None = None
@@ -46,11 +51,13 @@ class RunRecorder(RunnableNode):
         self.create_timer(LOOK_EVERY_S, self._on_look)
 
     def close(self) -> None:
-        self._writer.close()
+        with contextlib.suppress(OSError):  # which has been said
+            self._writer.close()
 
     def _record(self, topic: str) -> Any:
         def on_message(raw: bytes) -> None:
-            self._writer.write(topic, raw)
+            with self._in_a_sentence():
+                self._writer.write(topic, raw)
             if topic == "events" and self._n_quiet is not None:
                 self._n_quiet = 0
 
@@ -59,9 +66,25 @@ class RunRecorder(RunnableNode):
     def _on_audio(self, kind: AudioKind, message: Any) -> None:
         self._n_quiet = 0
         try:
-            self._writer.audio_came(kind.read(message, Description(0, 0, "")).stamp_ns)
+            stamp_ns = kind.read(message, Description(0, 0, "")).stamp_ns
         except AudioError:
             return  # whoever listens to it says so
+        with self._in_a_sentence():
+            self._writer.audio_came(stamp_ns)
+
+    def _on_clock(self, message: Clock) -> None:
+        """A bag whose audio pauses is still being played."""
+        if self._n_quiet is not None and self.count_publishers(self._audio.name):
+            self._n_quiet = 0
+
+    @contextlib.contextmanager
+    def _in_a_sentence(self) -> Iterator[None]:
+        """Raises Refusal where the disk takes no more."""
+        try:
+            yield
+        except OSError as error:
+            raise Refusal(f"{self.value('folder')} cannot be written ({error}): make room, or name another folder"
+                          ) from error
 
     def _on_look(self) -> None:
         if self._audio is None:

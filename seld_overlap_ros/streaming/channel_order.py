@@ -36,8 +36,8 @@ class ChannelOrder:
 
     def __init__(self, config: SystemConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self._front_end, self._clock = config.front_end, clock
-        bin_hz = hertz(config.front_end)[1]
-        self._bins = np.arange(int(LOWEST_HZ / bin_hz), int(HIGHEST_HZ / bin_hz), EVERY_BIN)
+        hz = hertz(config.front_end)
+        self._bins = np.arange(int(LOWEST_HZ / hz[1]), min(int(HIGHEST_HZ / hz[1]), len(hz)), EVERY_BIN)
         around = np.arange(N_ANGLES) * (2 * np.pi / N_ANGLES)
         waves = plane_waves(self._front_end, config.array, around)[self._bins]  # (F, M, A)
         self._waves = np.moveaxis(waves, 2, 0).astype(np.complex64)

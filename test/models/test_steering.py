@@ -1,11 +1,15 @@
 """What a steered SSS sees: which bins sound like the asked direction, alike for every direction."""
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from seld_overlap_ros.config import MicrophoneArray, SystemConfig, uniform_azimuths
 from seld_overlap_ros.dsp.features import analyse
+from seld_overlap_ros.dsp.steering import likeness_scale
 from seld_overlap_ros.models.sss_net import Steering
 from seld_overlap_ros.simulation.rooms import scene_rng
 from seld_overlap_ros.simulation.turning import turns
@@ -22,6 +26,15 @@ def plane_wave(azimuth: float, array: MicrophoneArray) -> torch.Tensor:
     lags = 2 * np.pi * HERTZ * (delays_s[1:] - delays_s[0])[:, None]  # (M-1, F): phi_0 - phi_n
     features = np.stack([np.cos(lags), np.sin(lags)], axis=1).reshape(-1, len(HERTZ))
     return torch.from_numpy(np.concatenate([np.ones((1, len(HERTZ))), features])[None, ..., None]).float()
+
+
+def test_hundreds_of_directions_take_little_memory():
+    tracemalloc.start()
+    try:
+        factor, _ = likeness_scale(replace(CONFIG, azimuths=uniform_azimuths(200)))
+        assert factor.shape == (256, 200) and tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("direction", range(8))

@@ -215,3 +215,8 @@ def test_a_name_that_is_no_type_is_refused_with_those_that_are():
     with pytest.raises(AudioError, match="unknown audio_type 'wav': set it to one of auto, AudioDataStamped"):
         audio_messages.installed_kinds("wav")
     assert set(AUDIO_TYPES) == {"auto", *KINDS}
+
+
+def test_more_channels_than_audio_info_holds_are_refused():
+    with pytest.raises(AudioError, match="AudioInfo holds 255 channels at most, and there are 264"):
+        audio_messages.to_audio_info(AudioFormat(264, 16000, "S16LE"))

@@ -14,10 +14,10 @@ from audio_common_msgs.msg import AudioDataStamped, AudioInfo  # noqa: E402
 from lifecycle_msgs.msg import State  # noqa: E402
 from lifecycle_msgs.srv import GetState  # noqa: E402
 from rclpy.client import Client  # noqa: E402
-from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from rclpy.task import Future  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
-from seld_overlap.msg import SoundEventArray  # noqa: E402
+from seld_overlap.msg import LabelTable, SoundEventArray  # noqa: E402
 
 from seld_overlap_ros.bags.scenes import BagScene  # noqa: E402
 from seld_overlap_ros.bags.writing import START_NS, write_bag  # noqa: E402
@@ -101,7 +101,9 @@ def test_in_step_no_window_is_sent_before_the_one_before_has_been_heard(bag, ear
 
 
 def test_in_step_small_chunks_come_a_few_at_a_time():
-    sent, player = [], SimpleNamespace(_next_end_s=4.112, _tell=print, _send=lambda *message: sent.append(message))
+    sent = []
+    player = SimpleNamespace(_next_end_s=4.112, value={"window": 4.112}.get, _tell=print,
+                             _send=lambda *message: sent.append(message))
     small = ((True, START_NS + n * SECOND // 100, b"") for n in range(300))
     counts = [len(sent) for _ in bag_player.BagPlayer._in_step(player, small)]
     assert len(sent) == 300
@@ -109,12 +111,33 @@ def test_in_step_small_chunks_come_a_few_at_a_time():
 
 
 def test_in_step_the_next_window_ends_after_the_hop_that_the_graph_makes_of_the_asked_one():
-    player = SimpleNamespace(_first_ns=None, value={"hop": 0.06}.get)  # whole frames of it are 0.064 s
+    player = SimpleNamespace(_first_ns=None, _heard_ns=0, value={"hop": 0.06}.get)  # whole frames of it are 0.064 s
     for n in range(2):
         window = SoundEventArray(header=convert.to_header(START_NS + n * SECOND * 64 // 1000, ""),
                                  window=convert.to_duration(SECOND))
         bag_player.BagPlayer._on_events(player, window)
     assert player._next_end_s == pytest.approx(1.0 + 2 * 0.064)
+
+
+def test_in_step_after_a_pause_of_the_audio_listening_begins_anew(monkeypatch):
+    monkeypatch.setattr(bag_player, "SETTLE_S", 0.0)
+    sent, told, ahead = [], [], []
+    player = SimpleNamespace(_first_ns=None, _heard_ns=0, _next_end_s=1.0, value={"window": 1.0, "hop": 0.5}.get,
+                             _tell=print, _send=lambda *_: sent.append(_))
+    pieces = (0, 60, 200)  # [s]: each 3 s of audio, windows of 1 s every 0.496 s
+    times = [START_NS + piece * SECOND + n * SECOND // 10 for piece in pieces for n in range(1, 31)]
+    for _ in bag_player.BagPlayer._in_step(player, iter([(True, ns, b"") for ns in times])):
+        piece, n = divmod(len(sent), 30)
+        complete = [0.496 * k for k in range(5) if 1 + 0.496 * k <= n / 10]
+        ahead.append(n / 10 - 1 - 0.496 * len(complete))
+        due = [(pieces[one], at) for one in range(piece) for at in (0.0, 0.496, 0.992, 1.488, 1.984)]
+        due += [(pieces[piece], at) for at in complete] if piece < 3 else []
+        for began, at in due[len(told) : len(told) + 1]:  # one answer at a time
+            told.append(at)
+            bag_player.BagPlayer._on_events(player, SoundEventArray(
+                header=convert.to_header(START_NS + began * SECOND + round(at * SECOND), ""),
+                window=convert.to_duration(SECOND)))
+    assert len(sent) == 90 and max(ahead) < 0.5 + 0.1 * bag_player.BURST
 
 
 def test_in_step_with_a_graph_that_says_nothing_it_says_so_and_plays_on(bag, ear, monkeypatch, capfd):
@@ -170,6 +193,42 @@ def test_a_recorder_to_which_a_player_played_no_audio_ends_in_a_sentence(ear, tm
     monkeypatch.setattr(run_recorder.RunRecorder, "_look_for_player", until_found)
     assert run(run_recorder, folder=tmp_path / "run", end_after=0.5) == 1
     assert "a bag was played, and no audio came on /audio_stamped: is its audio in" in capfd.readouterr().err
+
+
+def test_a_recorder_stays_while_the_bag_goes_on_without_audio(ear, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_recorder, "STALLED_S", 1.0)
+    audio = ear.create_publisher(AudioDataStamped, "audio_stamped", 10)
+    clock, told = ear.create_publisher(Clock, "/clock", 1), []
+    audio_timer = ear.create_timer(0.1, lambda: audio.publish(AudioDataStamped()) if len(told) < 10 else None)
+
+    def tell():
+        if recorder._n_quiet is not None and len(told) < 40:  # 4 s of clock, audio in the first one only
+            clock.publish(Clock())
+            told.append(time.monotonic())
+
+    rclpy.init(args=["--ros-args", "-p", f"folder:={tmp_path / 'run'}"])
+    recorder = run_recorder.RunRecorder()
+    clock_timer, deadline = ear.create_timer(0.1, tell), time.monotonic() + 60.0
+    while not recorder.done.done() and time.monotonic() < deadline:
+        rclpy.spin_once(recorder, timeout_sec=0.1)
+    assert recorder.done.done() and len(told) == 40 and time.monotonic() - told[-1] > 0.5
+    for timer in (audio_timer, clock_timer):
+        ear.destroy_timer(timer)
+    recorder.close()
+    recorder.destroy_node()
+    rclpy.shutdown()
+
+
+def test_a_recorder_says_that_the_disk_is_full(bag, ear, tmp_path, monkeypatch, capfd):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_recorder.RunWriter, "write", full)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    ear.create_publisher(LabelTable, "labels", latched).publish(LabelTable())
+    assert run(run_recorder, folder=tmp_path / "run") == 1
+    said = capfd.readouterr().err
+    assert "cannot be written ([Errno 28] No space left on device): make room" in said and "Traceback" not in said
 
 
 def test_a_recorder_writes_over_nothing(bag, capfd):

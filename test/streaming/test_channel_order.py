@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from seld_overlap_ros.config import MicrophoneArray, SystemConfig
+from seld_overlap_ros.config import FrontEnd, MicrophoneArray, SystemConfig
 from seld_overlap_ros.streaming.channel_order import LOOK_EVERY_S, LOOKS, ChannelOrder, exchanges
 from seld_overlap_ros.streaming.health import OK, WARN
 
@@ -70,6 +70,13 @@ def test_many_microphones_take_little_memory():
         assert tracemalloc.get_traced_memory()[1] < 10 * window.nbytes
     finally:
         tracemalloc.stop()
+
+
+def test_below_8800_hz_it_looks_as_high_as_there_is_something():
+    front_end = FrontEnd(sample_rate=8000)
+    order = ChannelOrder(SystemConfig(labels=("a",), front_end=front_end))
+    order.hear(np.random.default_rng(0).normal(0, 0.1, (8, front_end.window_samples)).astype(np.float32))
+    assert order.status().level == OK and np.isfinite(order.gains).all()
 
 
 def test_there_is_no_verdict_before_some_looks():
