@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+from soundfile import LibsndfileError
 
 from seld_overlap_ros.cli_bag import bag_app, evaluate
 from seld_overlap_ros.cli_data import DataFolder, RecipeName, bar, data_app, shipped
@@ -29,7 +30,7 @@ class Sentences(typer.core.TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError) as error:  # what the library raises for what it is given
+        except (ValueError, OSError, LibsndfileError) as error:  # what the library raises for what it is given
             # it may name what stands in a file of others
             typer.echo(f"seld-overlap {ctx.invoked_subcommand}: {printable_lines(str(error))}", err=True)
             raise typer.Exit(2) from error

@@ -39,12 +39,15 @@ CANDIDATES = ("python3", "python3.13", "python3.12", "python3.11", "python3.10")
 # What a sourced ROS 2 brings and is compiled or generated with: its own versions stay.
 OF_ROS = {"numpy", "empy", "lark", "catkin-pkg", "setuptools"}
 ASK_PYTHON = """
-import importlib.util, json, os, platform, sys, sysconfig
+import importlib.machinery, importlib.util, json, os, platform, sys, sysconfig
 ros = importlib.util.find_spec("rclpy")
+folder = os.path.dirname(ros.origin or "") if ros else ""
 print(json.dumps(dict(
     executable=os.path.realpath(getattr(sys, "_base_executable", sys.executable)), version=sys.version_info[:3],
     machine=platform.machine(), ros=ros is not None,
-    recent=ros is not None and os.path.exists(os.path.join(os.path.dirname(ros.origin or ""), "event_handler.py")),
+    recent=ros is not None and os.path.exists(os.path.join(folder, "event_handler.py")),
+    compiled=any(os.path.exists(os.path.join(folder, "_rclpy_pybind11" + suffix))
+                 for suffix in importlib.machinery.EXTENSION_SUFFIXES),
     headers=os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")),
     venv=all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")))))
 """
@@ -64,6 +67,7 @@ class Python(NamedTuple):
     headers: bool  # Python.h is there
     venv: bool  # a venv with pip can be made
     recent: bool = True  # and rclpy is that of Jazzy or newer
+    compiled: bool = True  # and is built for this Python
 
     @property
     def minor(self) -> str:
@@ -89,6 +93,10 @@ def choose_python() -> tuple[Python, bool]:
         if not first.recent:
             raise SetupError(f"the sourced ROS 2 ({os.environ['ROS_DISTRO']}) is older than Jazzy, and lacks what the "
                              "nodes need; start a shell that sources no ROS 2, and this brings its own")
+        if not first.compiled:
+            raise SetupError(f"the sourced ROS 2 ({os.environ['ROS_DISTRO']}) is built for another Python than python3 "
+                             f"here, {first.executable} ({first.minor}); deactivate the environment that it comes from "
+                             "(conda, pyenv), or start a shell that sources no ROS 2")
         if first.fits:
             return first, True
         raise SetupError(f"the sourced ROS 2 runs on Python {first.minor}, the pinned packages on 3.10 to 3.13; "
@@ -149,7 +157,7 @@ def run(title: str, command: list, **environment: str) -> None:
         log.flush()
         with subprocess.Popen(list(map(str, command)), cwd=ROOT, env={**os.environ, **environment}, text=True,
                               errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT) as process:
+                              stderr=subprocess.STDOUT, close_fds=False) as process:  # it holds the lock too
             try:
                 for line in process.stdout:
                     log.write(line)
@@ -308,6 +316,7 @@ def main() -> int:
     try:
         with open(LOG.parent / "setup.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two at once, from two terminals, would ruin each other's work
+            os.set_inheritable(lock.fileno(), True)  # what is still at work when this was killed keeps it
             set_up("robot.txt" if sys.argv[1:] == ["--robot"] else "python.txt")
     except SetupError as error:
         print(f"set-up: {error}", file=sys.stderr)

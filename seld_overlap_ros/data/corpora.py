@@ -14,7 +14,7 @@ import soundfile
 from .cutting import NOISE_PIECE_S, WINDOW_S, SilentError, cut_clip, cut_noise
 from .layouts import LAYOUTS, NOISE, CorpusError, Recording
 from .recorded import import_scenes
-from .sounds import OWN_NOISE, Index
+from .sounds import OWN_NOISE, Index, alone
 from .sources import Row
 
 _SAVE_EVERY = 500  # clips, so that a stopped run goes on from there
@@ -32,6 +32,7 @@ class ImportReport:
     longer: int = 0  # clips than a window
     longer_noises: int = 0  # than NOISE_PIECE_S
     skipped: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)  # sources whose samples are in another split too
     # series of takes -> pairs of splits that it is in: of the file, and by group
     series: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
 
@@ -48,6 +49,10 @@ class ImportReport:
             lines.append(f"{self.noises} recordings of background noise.")
         if self.longer_noises:
             lines.append(f"{self.longer_noises} of them are longer than {NOISE_PIECE_S:.0f} s: that much is kept.")
+        if self.twice:
+            lines.append(f"{len(self.twice)} are in another split too, under another name ({', '.join(self.twice[:3])}"
+                         f"{', ...' if len(self.twice) > 3 else ''}): remove one of the two from its folder and import "
+                         "that again, as scores would be too good.")
         if self.what == "clips":
             lines += self._missing(list(splits))
             if parted := sorted(name for name, its in self.series.items() if _was_parted(its)):
@@ -94,7 +99,18 @@ def import_corpus(
         report.taken = len(scenes)
         report.counts.update((label, "scenes") for labels in scenes for label in labels)
         return report
-    listing = LAYOUTS[layout](folder)
+    if layout == "folder" and into.resolve().is_relative_to(folder.resolve()):
+        raise CorpusError(f"{into} lies in {folder}, and what is cut would be taken for recordings the next time; put "
+                          "one of the two elsewhere.")
+    with alone(into):
+        _import_clips(layout, folder, licence, report, track)
+    return report
+
+
+def _import_clips(
+    layout: str, folder: Path, licence: str, report: ImportReport, track: Callable[[Iterable], Iterable]
+) -> None:
+    listing, into = LAYOUTS[layout](folder), report.into
     report.skipped += listing.left_out
     indexes = {"sounds": Index(into, "sounds"), "noise": Index(into, "noise")}
     _check_name(indexes, folder)
@@ -102,9 +118,18 @@ def import_corpus(
         _take(recording, folder, licence, indexes, report)
         if number % _SAVE_EVERY == 0:
             _save(indexes)
-    _forget_others(indexes, {_source(recording, folder) for recording in listing.recordings}, folder)
+    sources = {_source(recording, folder) for recording in listing.recordings}
+    _forget_others(indexes, sources, folder)
     _save(indexes)
-    return report
+    report.twice = _twice(indexes["sounds"], sources)
+
+
+def _twice(index: Index, sources: set[str]) -> list[str]:
+    """Of these sources those of which another one in another split has the same samples."""
+    splits = defaultdict(set)
+    for row in index.rows.values():
+        splits[row["sha256_here"]].add(row["split"])
+    return [source for source in index.rows if source in sources and len(splits[index.rows[source]["sha256_here"]]) > 1]
 
 
 def _was_parted(splits: set[tuple[str, str]]) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from .containers import ContainerError
 from .cutting import cut_clip, cut_noise
 from .instruments import InstrumentError
 from .packages import PackageError, download_package, extract_files, find_package
-from .sounds import USABLE_NOISE, Index, SoundsError
+from .sounds import USABLE_NOISE, Index, SoundsError, alone
 from .sources import PackageSources, Row, file_in_package, read_manifest
 
 Progress = Callable[[str, int, int], None]  # (package at work, clips ready, clips in all)
@@ -40,8 +41,15 @@ def fetch_sounds(
 
     What has come is listed in the same order whenever it came, a user's own recordings after it.
     Packages are looked for in packages_folder and kept there; without one each is deleted once it is cut.
-    Raises SoundsError for an unknown class or when nothing could be made.
+    Raises SoundsError for an unknown class, when nothing could be made, or where another command is at work.
     """
+    with alone(folder):
+        return _fetch(folder, classes, packages_folder, progress)
+
+
+def _fetch(
+    folder: Path, classes: Sequence[str] | None, packages_folder: Path | None, progress: Progress | None
+) -> FetchReport:
     indexes = {name: Index(folder, name) for name in ("sounds", "noise")}
     for name, index in indexes.items():
         index.keep_only(read_manifest(name))
@@ -87,8 +95,8 @@ def _wanted_clips(classes: Sequence[str] | None) -> list[Row]:
 
 def _cut_package(package: str, jobs: list[tuple[Index, Row]], debs: Path, report: FetchReport) -> None:
     deb = find_package(package, debs) or download_package(package, debs)
-    with tempfile.TemporaryDirectory(dir=jobs[0][0].folder) as scratch:
-        files = extract_files(deb, {file_in_package(row) for _, row in jobs}, Path(scratch))
+    with _scratch(jobs[0][0].folder / "unpacked") as scratch:
+        files = extract_files(deb, {file_in_package(row) for _, row in jobs}, scratch)
         sources = PackageSources(package, files)
         for index, row in jobs:
             try:
@@ -99,6 +107,17 @@ def _cut_package(package: str, jobs: list[tuple[Index, Row]], debs: Path, report
             report.ready += 1
             if row["sha256"] not in ("", digest):
                 report.changed.append(row["source"])
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """An empty folder that is gone afterwards; what a killed run left there goes first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _cut(sources: PackageSources, row: Row) -> np.ndarray:

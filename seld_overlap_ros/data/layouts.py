@@ -53,23 +53,32 @@ def folder_per_class(folder: Path) -> Listing:
         others = ", ".join(path.name for path in top if path.name not in splits)
         raise CorpusError(f"{folder} holds {others} beside {', '.join(splits)}; put {NOISE} into each of those, and "
                           "the rest elsewhere.")
+    if len(splits) == 1 < len(top) and _holds_folders(folder / splits[0]):
+        raise CorpusError(f"{folder} holds folders in {splits[0]} beside other folders; call those of the splits "
+                          "train, val and test, or put files alone into a class of that name.")
     if {path.name.lower() for path in top} <= set(SPLITS):
         listing = Listing()
         for part in top:
             split = SPLITS[part.name.lower()]
             for path, label in _class_files(part, listing):
-                listing.recordings.append(Recording(path, label, split, split, f"{label}/{_series(path)}"))
+                listing.recordings.append(Recording(path, label, split, split, f"{label}/{_series(path, part)}"))
         return listing
     listing = Listing()
     files = _class_files(folder, listing)
     for label in dict.fromkeys(label for _, label in files):
-        paths = [path for path, its in files if its == label]
-        splits = draw_splits(path.name for path in paths)
-        by_group = draw_splits(_series(path) for path in paths)
+        paths = {path: (_within(path, folder).as_posix(), _series(path, folder)) for path, its in files if its == label}
+        splits = draw_splits(name for name, _ in paths.values())
+        by_group = draw_splits(series for _, series in paths.values())
         listing.recordings += [
-            Recording(p, label, splits[p.name], by_group[_series(p)], f"{label}/{_series(p)}") for p in paths
+            Recording(path, label, splits[name], by_group[series], f"{label}/{series}")
+            for path, (name, series) in paths.items()
         ]
     return listing
+
+
+def _holds_folders(folder: Path) -> bool:
+    inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return bool(inside) and all(path.is_dir() for path in inside)
 
 
 def draw_splits(names: Iterable[str]) -> dict[str, str]:
@@ -188,18 +197,35 @@ def _class_files(folder: Path, listing: Listing) -> list[tuple[Path, str]]:
     listing.left_out += [f"{path.name}: lies in no class's folder." for path in loose]
     nameless = [part for part in _folders(folder) if not class_name(part.name)]
     listing.left_out += [f"{part.name}: a class is called by letters and digits." for part in nameless]
-    return [
+    files = [
         (path, class_name(part.name))
         for part in _folders(folder)
         if part not in nameless
         for path in sorted(part.rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     ]
+    strange = [path for path, _ in files if not _is_text(path)]  # of an archive from a system with another encoding
+    listing.left_out += [f"{path.name!a}: its name, or its folder's, is not UTF-8; rename it." for path in strange]
+    return [(path, label) for path, label in files if path not in strange]
 
 
-def _series(path: Path) -> str:
-    """A file's name without its number: takes of one session are mostly named so."""
-    return path.stem.rstrip("0123456789").rstrip("_-. ()") or path.stem
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _within(path: Path, folder: Path) -> Path:
+    """A file's path from its class's folder on, which lies in `folder`."""
+    return Path(*path.relative_to(folder).parts[1:])
+
+
+def _series(path: Path, folder: Path) -> str:
+    """A file's name without its number, after the folders in its class's: takes of one session are mostly named so."""
+    parent, name = _within(path, folder).parent, path.stem.rstrip("0123456789").rstrip("_-. ()")
+    return (parent / name).as_posix() if name or parent.name else path.stem
 
 
 def _table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:

@@ -21,18 +21,22 @@ def find_package(name: str, folder: Path) -> Path | None:
 
 
 def download_package(name: str, folder: Path) -> Path:
-    """Fetch a package into a folder with `apt-get download`; raises PackageError."""
+    """Fetch a package into a folder with `apt-get download`, whole or not at all; raises PackageError."""
     _need("apt-get")
-    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / "unfinished"  # apt-get writes under the name that a whole one has
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
     command = ["apt-get", "download", "--quiet", name]
     if os.geteuid() == 0:
         # root's apt would drop to the user _apt, which cannot write into a private folder
         command[1:1] = ["-o", "APT::Sandbox::User=root"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
-    deb = find_package(name, folder)
+    done = subprocess.run(command, cwd=unfinished, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    deb = find_package(name, unfinished)
     if done.returncode or deb is None:
         raise PackageError(_why_not(name, done.stderr))
-    return deb
+    whole = deb.replace(folder / deb.name)
+    unfinished.rmdir()
+    return whole
 
 
 def extract_files(deb: Path, wanted: Collection[str], folder: Path) -> dict[str, Path]:

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +55,18 @@ def _label(row: Row) -> str:
     return row.get("class") or row["kind"]
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While this lasts, no other command writes the lists of a folder. Raises SoundsError where one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SoundsError(f"another command is filling {folder}; wait until it has ended.") from error
+        yield
+
+
 class Index:
     """The list of what a folder holds, one CSV row a clip, and the FLAC files beside it."""
 
@@ -74,11 +88,14 @@ class Index:
         return True
 
     def add(self, row: Row, pcm: np.ndarray) -> str:
-        """Write a clip, list it and return its SHA-256, taken over the little-endian 16-bit samples."""
+        """Write a clip, list it and return its SHA-256, taken over the little-endian 16-bit samples.
+
+        Raises OSError where it cannot be written.
+        """
         name = hashlib.sha256(row["source"].encode()).hexdigest()[:12]
         file = Path(self.path.stem, _label(row), f"{name}.flac")
         (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(self.folder / file, pcm, RATE, subtype="PCM_16")
+        _write_whole(self.folder / file, pcm)
         digest = hashlib.sha256(pcm.tobytes()).hexdigest()
         self.rows[row["source"]] = {**row, "file": file.as_posix(), "sha256_here": digest, "samples": str(len(pcm))}
         return digest
@@ -153,16 +170,30 @@ def _read_all(folder: Path, rows: list[Row]) -> list[np.ndarray]:
         return list(pool.map(lambda row: _read_flac(folder / row["file"]), rows))
 
 
+def _write_whole(path: Path, pcm: np.ndarray) -> None:
+    """A FLAC file, whole or not at all: where a disk is full, libsndfile does not always say so. Raises OSError."""
+    unfinished = path.with_suffix(".part")
+    try:
+        soundfile.write(unfinished, pcm, RATE, subtype="PCM_16", format="FLAC")
+        if soundfile.info(unfinished).frames != len(pcm):
+            raise OSError(f"{path} cannot be written whole: is the disk full?")
+    except soundfile.LibsndfileError as error:
+        raise OSError(f"{path} cannot be written ({error.error_string.rstrip('.')}): is the disk full?") from error
+    unfinished.replace(path)
+
+
 def _read_flac(path: Path) -> np.ndarray:
     try:
         pcm, _ = soundfile.read(path, dtype="int16")
-    except soundfile.LibsndfileError as error:
-        raise SoundsError(f"{path} cannot be read; delete it and run `seld-overlap data sounds` again.") from error
+    except (soundfile.LibsndfileError, ValueError) as error:  # a ValueError of a file that is cut off
+        raise SoundsError(f"{path} cannot be read; delete it and run again what it came by: `seld-overlap data sounds` "
+                          "or `data import`.") from error
     return pcm.astype(np.float32) / 32767
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
     if not path.exists():
-        raise SoundsError(f"{path} is missing; run `seld-overlap data sounds` to fetch the sounds.")
+        raise SoundsError(f"{path} is missing; run `seld-overlap data sounds` to fetch the sounds, or `data "
+                          "import`.")
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,23 @@ def test_a_sourced_ros_that_is_too_old_is_refused_with_a_way_out(monkeypatch):
     monkeypatch.setattr(bootstrap, "ask", {"python3": PYTHON._replace(ros=True, recent=False)}.get)
     with pytest.raises(bootstrap.SetupError, match=r"\(humble\) is older than Jazzy.*sources no ROS 2"):
         bootstrap.choose_python()
+
+
+def test_a_sourced_ros_of_another_python_is_refused_with_a_way_out(monkeypatch):
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    monkeypatch.setattr(bootstrap, "ask", {"python3": PYTHON._replace(ros=True, compiled=False)}.get)
+    with pytest.raises(bootstrap.SetupError, match=r"built for another Python than python3 here, .*deactivate"):
+        bootstrap.choose_python()
+
+
+@pytest.mark.parametrize("suffix", [EXTENSION_SUFFIXES[0], ".cpython-27-x86_64-linux-gnu.so"])
+def test_whether_a_ros_is_built_for_this_python_is_seen(tmp_path: Path, monkeypatch, suffix: str):
+    (tmp_path / "rclpy").mkdir()
+    for name in ("__init__.py", f"_rclpy_pybind11{suffix}"):
+        (tmp_path / "rclpy" / name).touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = bootstrap.ask(sys.executable)
+    assert (found.ros, found.compiled) == (True, suffix in EXTENSION_SUFFIXES)
 
 
 @pytest.mark.parametrize("recent", [False, True])

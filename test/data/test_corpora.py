@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 from seld_overlap_ros.cli import app
 from seld_overlap_ros.data.corpora import import_corpus
 from seld_overlap_ros.data.layouts import CorpusError, class_name, draw_splits, licence_name
-from seld_overlap_ros.data.sounds import load_clips, load_noise
+from seld_overlap_ros.data.sounds import SoundsError, alone, load_clips, load_noise
 
 CLASSES = ("Dog bark", "cat", "door_bell", "Rain", "tap")
 
@@ -84,6 +86,59 @@ def test_takes_that_fall_into_several_splits_are_said(tmp_path, tone, write_soun
         write_sound(tmp_path / "mine" / "fan" / f"fan_{piece:03}.wav", tone(300 + piece, 0.2))
     said = import_corpus("folder", tmp_path / "mine", tmp_path / "sounds").summary()
     assert "in several splits (fan/fan)" in said and "train/CLASS, val/CLASS and test/CLASS" in said
+
+
+def test_recordings_in_folders_of_their_own_are_told_apart_and_stay_together_by_group(tmp_path, tone, write_sound):
+    for session in range(12):
+        for take in range(2):
+            file = tmp_path / "mine" / "cat" / f"day{session}" / f"{take}.wav"
+            write_sound(file, tone(300 + 20 * session + take, 0.2))
+    import_corpus("folder", tmp_path / "mine", tmp_path / "sounds")
+    assert {clip.split for clip in load_clips(tmp_path / "sounds")} == {"train", "val", "test"}
+    by_group = load_clips(tmp_path / "sounds", by_group=True)
+    splits = {session: {clip.split for clip in by_group if f"/day{session}/" in clip.source} for session in range(12)}
+    assert all(len(its) == 1 for its in splits.values()) and set.union(*splits.values()) == {"train", "val", "test"}
+
+
+def test_a_recording_that_is_there_under_another_name_in_another_split_is_said(own, tmp_path, write_sound, tone):
+    import_corpus("folder", own, tmp_path / "sounds")
+    clip = next(clip for clip in load_clips(tmp_path / "sounds") if clip.split == "train")
+    copy = tmp_path / "sorted" / "test" / clip.label / "copy.wav"
+    copy.parent.mkdir(parents=True)
+    shutil.copy(own.parent / clip.source, copy)
+    said = import_corpus("folder", tmp_path / "sorted", tmp_path / "sounds").summary()
+    assert f"1 are in another split too, under another name (sorted/test/{clip.label}/copy.wav)" in said
+    assert "another name" not in import_corpus("folder", own, tmp_path / "elsewhere").summary()
+
+
+def test_one_folder_of_a_split_beside_others_is_refused_and_a_class_train_is_not(tmp_path, tone, write_sound):
+    for part in ("train/cat", "testing/cat"):
+        write_sound(tmp_path / "mine" / part / "a.wav", tone(500))
+    with pytest.raises(CorpusError, match="holds folders in train beside other folders"):
+        import_corpus("folder", tmp_path / "mine", tmp_path / "sounds")
+    for label in ("train", "tram"):
+        write_sound(tmp_path / "vehicles" / label / "a.wav", tone(500))
+    import_corpus("folder", tmp_path / "vehicles", tmp_path / "sounds")
+    assert {clip.label for clip in load_clips(tmp_path / "sounds")} == {"train", "tram"}
+
+
+def test_sounds_are_not_imported_from_where_they_go(own):
+    for into in (own, own / "sounds"):
+        with pytest.raises(CorpusError, match="what is cut would be taken for recordings"):
+            import_corpus("folder", own, into)
+
+
+def test_two_commands_do_not_fill_a_folder_at_once(own, tmp_path):
+    with alone(tmp_path / "sounds"), pytest.raises(SoundsError, match="another command is filling"):
+        import_corpus("folder", own, tmp_path / "sounds")
+    assert import_corpus("folder", own, tmp_path / "sounds").taken == 30
+
+
+def test_a_clip_that_a_full_disk_cut_off_is_not_taken_for_a_whole_one(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(soundfile, "info", lambda path: SimpleNamespace(frames=1, samplerate=16000, duration=0.2))
+    with pytest.raises(OSError, match="cannot be written whole: is the disk full"):
+        import_corpus("folder", own, tmp_path / "sounds")
+    assert not list((tmp_path / "sounds").rglob("*.flac"))
 
 
 def test_takes_that_their_owner_sorted_are_not_said_to_be_parted(tmp_path, tone, write_sound):
@@ -211,6 +266,13 @@ def test_noise_beside_split_folders_is_refused(tmp_path, write_sound, tone):
         write_sound(tmp_path / "mine" / name, tone(500))
     with pytest.raises(CorpusError, match="holds noise beside test, train; put noise into each of those"):
         import_corpus("folder", tmp_path / "mine", tmp_path / "sounds")
+
+
+def test_a_name_in_another_encoding_is_left_out(own, tmp_path):
+    (own / "cat" / "take0.wav").rename(own / "cat" / os.fsdecode(b"caf\xe9.wav"))
+    report = import_corpus("folder", own, tmp_path / "sounds")
+    assert report.taken == 29
+    assert report.skipped == [r"'caf\udce9.wav': its name, or its folder's, is not UTF-8; rename it."]
 
 
 def test_files_without_a_header_and_folders_without_a_name_are_left_out(own, tmp_path, write_sound, tone):

@@ -10,7 +10,7 @@ import soundfile
 
 from seld_overlap_ros.data.cutting import RATE, WINDOW_S, SilentError, cut_clip, resample, trim_silence
 from seld_overlap_ros.data.fetch import fetch_sounds
-from seld_overlap_ros.data.packages import PackageError, download_package, extract_files
+from seld_overlap_ros.data.packages import PackageError, download_package, extract_files, find_package
 from seld_overlap_ros.data.sounds import Index, SoundsError, load_clips, load_noise, series_in_training
 from seld_overlap_ros.data.sources import read_manifest
 
@@ -162,6 +162,21 @@ def test_no_apt_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.which", lambda tool: None)
     with pytest.raises(PackageError, match="apt-get is not on this machine; use Debian or Ubuntu"):
         download_package("ding", tmp_path)
+
+
+def test_a_download_that_was_cut_off_is_not_taken_for_a_package(monkeypatch, tmp_path):
+    def download(command, cwd, **_):
+        assert find_package("ding", tmp_path) is None  # until it is whole
+        assert not list(cwd.iterdir())  # nothing of an earlier one
+        (cwd / "ding_1_all.deb").write_bytes(b"whole")
+        return subprocess.CompletedProcess([], 0, "", "")
+
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "ding_1_all.deb").write_bytes(b"wh")
+    monkeypatch.setattr("shutil.which", lambda tool: f"/usr/bin/{tool}")
+    monkeypatch.setattr("subprocess.run", download)
+    assert download_package("ding", tmp_path).read_bytes() == b"whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["ding_1_all.deb"]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.8])
