@@ -109,20 +109,20 @@ def scores_of(config: SystemConfig, folder: Path, mixtures: MixtureStore) -> np.
     return np.concatenate(found)
 
 
-def report(title: str, hits: dict[str, np.ndarray], recordings: np.ndarray) -> None:
-    """Print what each variant of `hits` names (S,) bool, and how that compares with `plus`, if it is among them."""
-    heads = (title, "names", "95 %, over recordings", "against `plus`", "p, over recordings")
+def report(title: str, hits: dict[str, np.ndarray], recordings: np.ndarray, base: str = "plus") -> None:
+    """Print what each variant of `hits` names (S,) bool, and how that compares with `base`, if it is among them."""
+    heads = (title, "names", "95 %, over recordings", f"against `{base}`", "p, over recordings")
     print("\n".join(table(heads, (
         (name, percent(own.mean()), " to ".join(f"{100 * limit:.1f}" for limit in interval95_over(own, recordings)),
-         *against(own, hits.get("plus", own), recordings)) for name, own in hits.items()))))
+         *against(own, hits.get(base, own), recordings)) for name, own in hits.items()))))
 
 
-def against(own: np.ndarray, plus: np.ndarray, recordings: np.ndarray) -> tuple[str, str]:
-    """Points and p of hits (S,) bool against those of `plus`; empty of its own."""
-    if own is plus:
+def against(own: np.ndarray, base: np.ndarray, recordings: np.ndarray) -> tuple[str, str]:
+    """Points and p of hits (S,) bool against others; empty against themselves."""
+    if own is base:
         return "", ""
-    p = p_over(own, plus, recordings)
-    return f"{100 * (own.mean() - plus.mean()):+.1f} points", "< .001" if p < 0.001 else f"{p:.3f}"
+    p = p_over(own, base, recordings)
+    return f"{100 * (own.mean() - base.mean()):+.1f} points", "< .001" if p < 0.001 else f"{p:.3f}"
 
 
 if __name__ == "__main__":

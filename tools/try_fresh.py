@@ -1,9 +1,9 @@
 """What fresh mixtures gain in the stage `sss_ssc` of the recipe `plus`: python tools/try_fresh.py OUT SSC
 
-SSS and SSC are trained together on the stored mixtures, the same ones in every pass, and on as many fresh ones,
-others in each, also in twice as many passes; then asked for all sources of the test mixtures, true directions given,
-for docs/plus.md. All start from the same networks: the shipped `plus`'s SSS of SSL+SSS, and the SSC in the folder
-SSC, which has learnt from clean stored sources only (`tools/try_classification.py` leaves it in
+SSS and SSC are trained together for five passes on the stored mixtures, the same ones in every pass, for five on as
+many fresh ones, others in each, and for the ten of the recipe; then asked for all sources of the test mixtures, true
+directions given, for docs/plus.md. All start from the same networks: the shipped `plus`'s SSS of SSL+SSS, and the SSC
+in the folder SSC, which has learnt from clean stored sources only (`tools/try_classification.py` leaves it in
 `data/runs/ssc/0/plus`). A training that was cut off goes on; one that has ended is only scored. Two cores are used
 best by two commands side by side, each with an --only of its own, and OMP_NUM_THREADS=1.
 """
@@ -35,9 +35,9 @@ from seld_overlap_ros.training.train import Mixtures, claim, train_stage
 
 STAGE = "sss_ssc"
 VARIANTS = {  # what the stage is otherwise
+    "five": {"epochs": 5},
+    "stored": {"epochs": 5, "fresh": False},
     "plus": {},
-    "stored": {"fresh": False},
-    "longer": {"epochs": 10},
 }
 
 
@@ -68,7 +68,7 @@ def try_fresh(
         if not (folder / "hits.npy").is_file():
             np.save(folder / "hits.npy", named_right(config, folder, test))
         hits[name] = np.load(folder / "hits.npy")
-    report("trained on", hits, np.array(test.recordings))
+    report("trained on", hits, np.array(test.recordings), base="five")
 
 
 def variant(name: str, epochs: int | None) -> Recipe:

@@ -29,21 +29,21 @@ BEYOND = {"steered": "a steered SSS", "mel_bands": "SSC on mel bands"}  # settin
 
 
 def write_card(folder: Path) -> Path | None:
-    """Write `models.md` in `folder`, and return its path; none where its `results.json` knows no shipped file."""
-    figures = figures_by_file(json.loads((folder / "results.json").read_text(encoding="utf-8")))
-    if not any(sha256(find_model(name)) in figures for name in shipped_models()):
+    """Write `models.md` in `folder`, and return its path; none where its `results.json` knows no shipped model."""
+    figures = figures_by_model(json.loads((folder / "results.json").read_text(encoding="utf-8")))
+    if not any((name, sha256(find_model(name))) in figures for name in shipped_models()):
         return None  # results of other trainings: what is shipped has its page elsewhere
     page = folder / "models.md"
     page.write_text("\n".join(_page(figures)) + "\n", encoding="utf-8")
     return page
 
 
-def figures_by_file(results: dict) -> dict[str, dict]:
-    """SHA-256 of a model's file -> its entry in `results.json`."""
-    return {one["sha256"]: one for seed in results["seeds"] for one in seed["systems"].values()}
+def figures_by_model(results: dict) -> dict[tuple[str, str], dict]:
+    """Name and SHA-256 of a model -> its entry in `results.json`."""
+    return {(name, one["sha256"]): one for seed in results["seeds"] for name, one in seed["systems"].items()}
 
 
-def _page(figures: dict[str, dict]) -> Iterator[str]:
+def _page(figures: dict[tuple[str, str], dict]) -> Iterator[str]:
     names = shipped_models()
     read = {name: read_checkpoint(name) for name in names}
     records = {name: read_training_record(name) for name in names}
@@ -71,7 +71,7 @@ def _page(figures: dict[str, dict]) -> Iterator[str]:
     yield from table(
         ("name", "n/1000", "accuracy", "ceiling", "direction F1", "SI-SDRi", "worst classes",
          "taken for another most often"),
-        (_figures(name, figures[keys[name]]) for name in names if keys[name] in figures))
+        (_figures(name, figures[name, key]) for name, key in keys.items() if (name, key) in figures))
     yield from ("", "n/1000 is of validation mixtures, which share the noise of training and chose the passes; all "
                 "else is of test mixtures, whose recordings and rooms neither of them had: see "
                 "[results.md](results.md).")
